@@ -1,0 +1,469 @@
+package flowlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// window is a stretch of the input in memory. It slides: what stands before
+// keep is given up when room is needed, and it grows while a record is larger
+// than it.
+//
+// buf[end] is always 0 (and padBytes can be read from there), which no valid token contains outside a string's
+// escapes: scanning loops stop there and ask for more. base+pos is the offset
+// in the blob.
+type window struct {
+	r    io.Reader
+	err  error // of r; sticky
+	buf  []byte
+	base int64 // offset of buf[0]
+	pos  int   // next byte to be read
+	end  int   // behind the last byte that was read
+	keep int   // first byte that must stay
+
+	limit    int    // of what may be kept, in bytes
+	dropping bool   // the record is too large: nothing before pos is kept
+	head     []byte // how the record that was dropped last begins
+
+	scratch [64]byte // for keys and short unescaped strings
+}
+
+const (
+	windowBytes  = 256 << 10
+	minReadBytes = 32 << 10
+	maxDepth     = 64 // Azure's records are 9 deep
+)
+
+func (w *window) reset(r io.Reader, base int64) {
+	buf := w.buf
+	if len(buf) != windowBytes+padBytes {
+		buf = make([]byte, windowBytes+padBytes)
+	}
+	buf[0] = 0
+	*w = window{r: r, buf: buf, base: base, limit: w.limit}
+}
+
+func (w *window) offset() int64 { return w.base + int64(w.pos) }
+
+// fill reads more input behind end. Indexes into buf change; pos and keep
+// follow. It returns io.EOF or the reader's error when nothing more comes. When
+// the window is full it only starts dropping: callers look again and call again.
+func (w *window) fill() error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.dropping {
+		w.keep = w.pos
+	}
+	if free := len(w.buf) - 1 - w.end; free < minReadBytes && w.keep > 0 {
+		n := copy(w.buf, w.buf[w.keep:w.end])
+		w.base += int64(w.keep)
+		w.pos -= w.keep
+		w.end = n
+		w.keep = 0
+	}
+	if free := len(w.buf) - 1 - w.end; free < minReadBytes {
+		if w.end >= w.limit {
+			w.dropping = true
+			w.head = append(w.head[:0], w.buf[w.keep:min(w.keep+MaxQuoteBytes, w.end)]...)
+			return nil
+		}
+		grown := make([]byte, min(2*len(w.buf), w.limit+minReadBytes+padBytes))
+		copy(grown, w.buf[:w.end])
+		w.buf = grown
+	}
+	for range 100 {
+		n, err := w.r.Read(w.buf[w.end : len(w.buf)-padBytes])
+		w.end += n
+		w.buf[w.end] = 0
+		if err != nil {
+			w.err = readError(err)
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return w.err
+		}
+	}
+	w.err = io.ErrNoProgress
+	return w.err
+}
+
+// readError makes sure that only io.EOF itself passes for the end of the input.
+// An error that wraps it, as of a connection that broke, is a failure.
+func readError(err error) error {
+	if err != io.EOF && errors.Is(err, io.EOF) { //nolint:errorlint // io.Reader: the end is io.EOF, not wrapped
+		return fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) //nolint:errorlint // io.EOF must not be found in it
+	}
+	return err
+}
+
+// A syntaxError is a fault of the input at the window's position.
+type syntaxError struct{ reason Reason }
+
+func (e *syntaxError) Error() string { return e.reason.Text() }
+
+var (
+	errSyntax  = &syntaxError{BadSyntax}
+	errTooDeep = &syntaxError{TooDeep}
+)
+
+// next skips white space and returns the byte that follows, without taking it.
+func (w *window) next() (byte, error) {
+	for {
+		c := w.buf[w.pos]
+		if c > ' ' {
+			return c, nil
+		}
+		switch c {
+		case ' ', '\n', '\r', '\t':
+			w.pos++
+		default:
+			if w.pos < w.end {
+				return c, nil // a control character; no value begins with it
+			}
+			if err := w.fill(); err != nil {
+				return 0, err
+			}
+		}
+	}
+}
+
+// take is next, and takes the byte if it is want.
+func (w *window) take(want byte) error {
+	c, err := w.next()
+	if err != nil {
+		return err
+	}
+	if c != want {
+		return errSyntax
+	}
+	w.pos++
+	return nil
+}
+
+// rawString reads a JSON string and returns what stands between its quotes,
+// escapes and all. The bytes live until the next call that may fill.
+func (w *window) rawString() (raw []byte, escaped bool, err error) {
+	if err := w.take('"'); err != nil {
+		return nil, false, err
+	}
+	start := w.pos
+	i := start
+	for {
+		switch c := w.buf[i]; {
+		case c == '"':
+			raw = w.buf[start:i]
+			w.pos = i + 1
+			return raw, escaped, nil
+		case c == '\\':
+			escaped = true
+			i++
+			for i >= w.end { // the second half is not here yet
+				if start, i, err = w.more(start, i); err != nil {
+					return nil, false, err
+				}
+			}
+			switch w.buf[i] {
+			case '"', '\\', '/', 'b', 'f', 'n', 'r', 't', 'u':
+				// str checks the four digits of \u.
+			default:
+				w.pos = i
+				return nil, false, errSyntax
+			}
+			i++
+		case c >= ' ':
+			i++
+		case i < w.end:
+			w.pos = i // a control character
+			return nil, false, errSyntax
+		default:
+			if start, i, err = w.more(start, i); err != nil {
+				return nil, false, err
+			}
+		}
+	}
+}
+
+// more fills while a token that began at start is read up to i, and returns
+// where both are now.
+func (w *window) more(start, i int) (int, int, error) {
+	if w.dropping { // nobody wants the token: forget it as far as it was read
+		start = i
+	}
+	w.pos = start
+	err := w.fill()
+	i += w.pos - start
+	return w.pos, i, err
+}
+
+// str is rawString with the escapes undone, and checked.
+func (w *window) str(scratch []byte) ([]byte, error) {
+	raw, escaped, err := w.rawString()
+	if err != nil || !escaped {
+		return raw, err
+	}
+	out, ok := unescape(scratch[:0], raw)
+	if !ok && !w.dropping {
+		w.pos-- // to the closing quote
+		return nil, errSyntax
+	}
+	return out, nil
+}
+
+// unescape appends the meaning of the inside of a JSON string to dst. Lone
+// surrogates become U+FFFD, as in encoding/json.
+func unescape(dst, raw []byte) ([]byte, bool) {
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		if c != '\\' {
+			dst = append(dst, c)
+			continue
+		}
+		i++
+		if i >= len(raw) {
+			return dst, false
+		}
+		switch raw[i] {
+		case '"', '\\', '/':
+			dst = append(dst, raw[i])
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'n':
+			dst = append(dst, '\n')
+		case 'r':
+			dst = append(dst, '\r')
+		case 't':
+			dst = append(dst, '\t')
+		case 'u':
+			r, ok := hex4(raw[i+1:])
+			if !ok {
+				return dst, false
+			}
+			i += 4
+			if utf16.IsSurrogate(r) {
+				second, ok := rune(0), false
+				if len(raw) > i+2 && raw[i+1] == '\\' && raw[i+2] == 'u' {
+					second, ok = hex4(raw[i+3:])
+				}
+				if r = utf16.DecodeRune(r, second); ok && r != utf8.RuneError {
+					i += 6
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		default:
+			return dst, false
+		}
+	}
+	return dst, true
+}
+
+func hex4(b []byte) (rune, bool) {
+	if len(b) < 4 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range b[:4] {
+		switch {
+		case c-'0' <= 9:
+			c -= '0'
+		case c-'a' <= 5:
+			c -= 'a' - 10
+		case c-'A' <= 5:
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// skip reads one value of any type and forgets it. It is as strict as JSON is.
+func (w *window) skip(depth int) error {
+	c, err := w.next()
+	if err != nil {
+		return err
+	}
+	if depth > maxDepth {
+		return errTooDeep
+	}
+	switch c {
+	case '"':
+		_, err := w.str(nil)
+		return err
+	case '{':
+		for first := true; ; first = false {
+			if _, ok, err := w.member(first); !ok {
+				return err
+			}
+			if err := w.skip(depth + 1); err != nil {
+				return err
+			}
+		}
+	case '[':
+		for first := true; ; first = false {
+			if ok, err := w.element(first); !ok {
+				return err
+			}
+			if err := w.skip(depth + 1); err != nil {
+				return err
+			}
+		}
+	case 't':
+		return w.literal("true")
+	case 'f':
+		return w.literal("false")
+	case 'n':
+		return w.literal("null")
+	default:
+		return w.number()
+	}
+}
+
+// member goes to the next member of an object, from its '{' if first, and takes
+// the key and the colon; the member's value comes next. It reports false behind
+// the last member. The key lives until the next call that reads a string.
+func (w *window) member(first bool) (key []byte, ok bool, err error) {
+	if ok, err := w.into('{', '}', first); !ok {
+		return nil, false, err
+	}
+	key, err = w.str(w.scratch[:])
+	if err != nil {
+		return nil, false, err
+	}
+	// The colon may make the window slide, and the key with it. Known keys are
+	// short; a long one is none of ours.
+	if len(key) > len(w.scratch) {
+		key = key[:0]
+	}
+	key = w.scratch[:copy(w.scratch[:], key)]
+	if err := w.take(':'); err != nil {
+		return nil, false, err
+	}
+	return key, true, nil
+}
+
+// element goes to the next element of an array, from its '[' if first. It
+// reports false behind the last element.
+func (w *window) element(first bool) (bool, error) { return w.into('[', ']', first) }
+
+// into takes what stands before the next element of an array or object: its
+// opening if first, else a comma. It reports false when it took the end.
+func (w *window) into(open, end byte, first bool) (bool, error) {
+	want := byte(',')
+	if first {
+		want = open
+	}
+	c, err := w.next()
+	if err != nil {
+		return false, err
+	}
+	switch {
+	case c == want:
+		w.pos++
+	case c == end && !first:
+		w.pos++
+		return false, nil
+	default:
+		return false, errSyntax
+	}
+	if !first {
+		return true, nil
+	}
+	if c, err = w.next(); err != nil {
+		return false, err
+	}
+	if c == end {
+		w.pos++
+		return false, nil
+	}
+	return true, nil
+}
+
+func (w *window) literal(want string) error {
+	for i := range len(want) {
+		c, err := w.peek()
+		if err != nil {
+			return err
+		}
+		if c != want[i] {
+			return errSyntax
+		}
+		w.pos++
+	}
+	return nil
+}
+
+// number reads a JSON number.
+func (w *window) number() error {
+	c, err := w.peek()
+	if err != nil {
+		return err
+	}
+	if c == '-' {
+		w.pos++
+		if c, err = w.peek(); err != nil {
+			return err
+		}
+	}
+	if c == '0' {
+		w.pos++
+	} else if err := w.digits(); err != nil {
+		return err
+	}
+	if c, err = w.peek(); err == nil && c == '.' {
+		w.pos++
+		if err := w.digits(); err != nil {
+			return err
+		}
+		c, err = w.peek()
+	}
+	if err == nil && c|0x20 == 'e' {
+		w.pos++
+		if c, err = w.peek(); err == nil && (c == '+' || c == '-') {
+			w.pos++
+		}
+		if err := w.digits(); err != nil {
+			return err
+		}
+	}
+	if err != nil && err != io.EOF { //nolint:errorlint // fill returns the reader's io.EOF as it is
+		return err
+	}
+	return nil // a number may end the input
+}
+
+// digits reads at least one digit.
+func (w *window) digits() error {
+	for n := 0; ; n++ {
+		c, err := w.peek()
+		if err == nil && c-'0' <= 9 {
+			w.pos++
+			continue
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return errSyntax
+	}
+}
+
+// peek returns the next byte, white space included, without taking it.
+func (w *window) peek() (byte, error) {
+	for w.pos >= w.end {
+		if err := w.fill(); err != nil {
+			return 0, err
+		}
+	}
+	return w.buf[w.pos], nil
+}
