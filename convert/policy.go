@@ -1,0 +1,147 @@
+// Package convert says what a flow means as flow records: how many
+// unidirectional records it becomes, when each began, which way it went through
+// which interface, what a denial looks like, and what is left out.
+//
+// It reads flows (package flowlog) and fills records (package templates). How
+// records are encoded and sent is not its business.
+package convert
+
+import (
+	"flow2ipfix/flowlog"
+	"flow2ipfix/templates"
+)
+
+// Policy is what a collector is told about flows that carry no traffic. The
+// zero value is the default.
+type Policy struct {
+	// ExportBegin exports tuples of state B, which say that a flow was created
+	// and have no counters. NSG flow logs of version 1 have nothing else: they
+	// are exported always.
+	ExportBegin bool
+	// SkipDenied leaves out denied flows.
+	SkipDenied bool
+	// DeniedCountOne gives denied flows one packet of the smallest size of
+	// their protocol, for collectors that discard records without packets.
+	// The volume is invented.
+	DeniedCountOne bool
+}
+
+// Skip is the rule by which a flow becomes no record at all.
+type Skip uint8
+
+const (
+	// NotSkipped is a flow that was exported.
+	NotSkipped Skip = iota
+	// SkippedBegin is a tuple of state B under a policy that leaves them out.
+	SkippedBegin
+	// SkippedDenied is a denied flow under a policy that leaves them out.
+	SkippedDenied
+	// SkipCount is how many values Skip has.
+	SkipCount
+)
+
+// String returns the rule's name: lower case, no spaces.
+func (s Skip) String() string {
+	return [...]string{"none", "begin", "denied", "unknown"}[min(s, SkipCount)]
+}
+
+// Origin is what the flows of a group have in common, as Tracker.Origin
+// found it.
+type Origin struct {
+	Domain    uint32 // observation domain of the flow log's target
+	Interface uint32 // index of the network interface
+}
+
+// MaxRecords is how many records a flow becomes at most.
+const MaxRecords = 2
+
+// Records converts a flow to unidirectional records and writes them to the
+// beginning of out: the forward one, from source to destination with what was
+// sent, and, if anything was received, the reverse one with addresses, ports and
+// direction swapped. It returns how many records it wrote, or by which rule it
+// wrote none. It does not allocate.
+func (p *Policy) Records(o Origin, f *flowlog.Flow, out *[MaxRecords]templates.Record) (int, Skip) {
+	event := templates.FlowUpdate
+	switch {
+	case f.Denied:
+		if p.SkipDenied {
+			return 0, SkippedDenied
+		}
+		event = templates.FlowDenied
+	case f.State == flowlog.Begin:
+		if !p.ExportBegin {
+			return 0, SkippedBegin
+		}
+		event = templates.FlowCreated
+	case f.State == flowlog.End:
+		event = templates.FlowDeleted
+	case f.State == flowlog.StateNone:
+		event = templates.FlowCreated
+	}
+	r := &out[0]
+	r.Source, r.Destination = f.Source, f.Destination
+	r.SourcePort, r.DestinationPort = f.SourcePort, f.DestinationPort
+	r.Start, r.End = f.Start, f.Time
+	if r.Start == 0 {
+		r.Start = f.Time
+	}
+	r.Packets, r.Octets = f.PacketsSent, f.BytesSent
+	r.ReversePackets, r.ReverseOctets = 0, 0
+	r.Protocol = f.Protocol
+	r.FirewallEvent = event
+	r.ForwardingStatus = templates.Forwarded
+	setWay(r, f.Direction == flowlog.Outbound, o.Interface)
+	if f.Denied {
+		p.deny(r, f)
+		return 1, NotSkipped
+	}
+	if f.PacketsReceived == 0 && f.BytesReceived == 0 {
+		return 1, NotSkipped
+	}
+	back := &out[1]
+	*back = *r
+	back.Source, back.Destination = f.Destination, f.Source
+	back.SourcePort, back.DestinationPort = f.DestinationPort, f.SourcePort
+	back.Packets, back.Octets = f.PacketsReceived, f.BytesReceived
+	setWay(back, f.Direction == flowlog.Inbound, o.Interface)
+	return 2, NotSkipped
+}
+
+// setWay says which way packets go through the VM's interface: those into the
+// VM come in by it, those out of it go out by it.
+func setWay(r *templates.Record, out bool, index uint32) {
+	if out {
+		r.Direction, r.Ingress, r.Egress = templates.Egress, 0, index
+	} else {
+		r.Direction, r.Ingress, r.Egress = templates.Ingress, index, 0
+	}
+}
+
+// deny fills in what a denied flow has instead of traffic. The decision ended
+// it: whatever counters stand in the tuple went nowhere.
+func (p *Policy) deny(r *templates.Record, f *flowlog.Flow) {
+	r.ForwardingStatus = templates.DroppedByACL
+	switch f.Encryption {
+	case flowlog.EncryptionSoftwareNotYet, flowlog.EncryptionNotAccepted, flowlog.EncryptionNotSupported:
+		r.ForwardingStatus = templates.DroppedUnknown // no rule did it
+	}
+	if p.DeniedCountOne && r.Packets == 0 && r.Octets == 0 {
+		r.Packets, r.Octets = 1, smallestPacket(f)
+	}
+}
+
+// smallestPacket returns the bytes of an IP header and that of the transport
+// protocol, without options and payload.
+func smallestPacket(f *flowlog.Flow) uint64 {
+	size := uint64(20)
+	if !f.Source.Is4() {
+		size = 40
+	}
+	switch f.Protocol {
+	case 6:
+		size += 20
+	case 1, 17, 58:
+		size += 8
+	}
+	return size
+}

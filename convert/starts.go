@@ -1,0 +1,153 @@
+package convert
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
+
+	"flow2ipfix/flowlog"
+)
+
+// Starts works out when a tuple's counters began to count: at the flow's
+// previous tuple. Azure does not say, so the last tuple of every live flow is
+// remembered, in a table that is bounded: when it is full the flows that were
+// quiet longest are forgotten, and their next tuple starts when it ends.
+//
+// It is not safe for concurrent use.
+type Starts struct {
+	table []set
+	used  int
+	limit int // of len(table)
+	seed  [2]uint64
+}
+
+// DefaultMaxFlows is how many live flows are remembered by default: 16 MiB.
+const DefaultMaxFlows = 1 << 20
+
+// maxGap is the longest time between two tuples of one flow, in milliseconds.
+// Azure reports live flows every 5 minutes and ends idle ones after at most 30;
+// what comes later is another flow between the same ports.
+const maxGap = 60 * 60 * 1000
+
+// The table is an array of sets of four: a set is one cache line, so that a
+// look-up costs one miss. A flow is known by a 64-bit hash with a seed of the
+// process alone. With a million flows the chance that any two are mixed up is
+// one in 30 million, and then a start time is wrong, not a count.
+const ways = 4
+
+type set [ways]struct {
+	hash uint64 // 0 is an empty place
+	time int64
+}
+
+const firstSets = 1 << 12 // 256 KiB, which the processor's cache holds
+
+// NewStarts returns a table for up to maxFlows live flows, rounded up to a power
+// of two. It begins small and grows.
+func NewStarts(maxFlows int) *Starts {
+	sets := max(1, (maxFlows+ways-1)/ways)
+	limit := 1 << bits.Len(uint(sets-1))
+	return &Starts{
+		table: make([]set, min(firstSets, limit)),
+		limit: limit,
+		seed:  [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1},
+	}
+}
+
+// Mark sets the start of each flow of a group, and remembers them. Flows must
+// come in the order of the blob. Denied flows and those of version 1 stand for
+// themselves.
+func (s *Starts) Mark(mac flowlog.MAC, flows []flowlog.Flow) {
+	var m [8]byte
+	copy(m[:], mac[:])
+	nic := binary.LittleEndian.Uint64(m[:])
+	for i := range flows {
+		f := &flows[i]
+		f.Start = f.Time
+		if f.Denied || f.State == flowlog.StateNone {
+			continue
+		}
+		if previous := s.visit(s.hash(nic, f), f.Time, f.State == flowlog.End); previous != 0 && f.State != flowlog.Begin {
+			f.Start = previous
+		}
+	}
+}
+
+// visit returns the time at which a flow was last seen, or 0, and remembers now
+// instead, or forgets the flow if it ends.
+func (s *Starts) visit(hash uint64, now int64, ends bool) int64 {
+	line := &s.table[hash&uint64(len(s.table)-1)]
+	oldest := 0
+	for i := range line {
+		e := &line[i]
+		if e.hash == hash {
+			previous := e.time
+			switch {
+			case ends:
+				e.hash, e.time = 0, 0
+				s.used--
+			case now > previous:
+				e.time = now
+			}
+			// Rules log apart from each other: a tuple may come after a younger one.
+			if previous > now || now-previous > maxGap {
+				return 0
+			}
+			return previous
+		}
+		if e.time < line[oldest].time { // empty places have time 0
+			oldest = i
+		}
+	}
+	if ends {
+		return 0
+	}
+	if line[oldest].hash == 0 {
+		s.used++
+	}
+	line[oldest].hash, line[oldest].time = hash, now
+	if s.used > len(s.table)*ways/2 && len(s.table) < s.limit {
+		s.grow()
+	}
+	return 0
+}
+
+// grow doubles the table.
+func (s *Starts) grow() {
+	old := s.table
+	s.table = make([]set, 2*len(old))
+	s.used = 0
+	mask := uint64(len(s.table) - 1)
+	for i := range old {
+		for _, e := range old[i] {
+			if e.hash == 0 {
+				continue
+			}
+			line := &s.table[e.hash&mask]
+			for k := range line { // there is room: the old set was split in two
+				if line[k].hash == 0 {
+					line[k] = e
+					s.used++
+					break
+				}
+			}
+		}
+	}
+}
+
+// hash returns the hash of a flow's key: interface, addresses, ports and
+// protocol. It is never 0.
+func (s *Starts) hash(nic uint64, f *flowlog.Flow) uint64 {
+	src, dst := f.Source.As16(), f.Destination.As16()
+	ports := uint64(f.SourcePort)<<16 | uint64(f.DestinationPort)
+	h := mix(binary.LittleEndian.Uint64(src[:])^s.seed[0], binary.LittleEndian.Uint64(src[8:])^s.seed[1])
+	h ^= mix(binary.LittleEndian.Uint64(dst[:])^h, binary.LittleEndian.Uint64(dst[8:])^s.seed[0])
+	h ^= mix((nic|uint64(f.Protocol)<<48)^s.seed[1], ports^h)
+	return max(h, 1)
+}
+
+// mix folds the 128-bit product of its arguments.
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
