@@ -1,0 +1,110 @@
+package exporter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// transport takes finished messages to a collector.
+type transport interface {
+	// send takes a message; it does not keep b. It may hold messages back
+	// until there are more, or sync is called.
+	send(ctx context.Context, b []byte) error
+	// sync returns when no message is held back any more, and the collector
+	// has had time to refuse them.
+	sync(ctx context.Context) error
+	// repeatTemplates says whether templates may get lost and must be sent
+	// again from time to time (RFC 7011 §8.4).
+	repeatTemplates() bool
+	close() error
+}
+
+// Error is what went wrong between a session and its collector.
+type Error struct {
+	URL  string
+	Hint string // what to do about it
+	Err  error
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("collector %s: %v", e.URL, e.Err) }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrRefused says that the collector's host answered that nothing listens.
+var ErrRefused = errors.New("refused")
+
+// urlForms is what ParseURL accepts, in words for people.
+const urlForms = "udp://host:port, tcp://host:port or file:PATH"
+
+// Address is a parsed collector URL.
+type Address struct {
+	Scheme string // udp, tcp or file
+	Target string // host:port, or a path
+}
+
+// ParseURL checks a collector URL without looking anything up.
+func ParseURL(s string) (Address, error) {
+	bad := func(format string, args ...any) (Address, error) {
+		return Address{}, fmt.Errorf("collector %q: %s", s, fmt.Sprintf(format, args...))
+	}
+	if path, ok := strings.CutPrefix(s, "file:"); ok {
+		if path == "" {
+			return bad("want a path, like file:flows.ipfix, or file:- for standard output")
+		}
+		return Address{"file", path}, nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return bad("want %s", urlForms)
+	}
+	switch {
+	case u.Scheme != "udp" && u.Scheme != "tcp":
+		return bad("scheme %q is not known; want %s", u.Scheme, urlForms)
+	case u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "":
+		return bad("want nothing but host and port behind %s://", u.Scheme)
+	case u.Port() == "":
+		return bad("want a port, like %s://%s:4739", u.Scheme, u.Host)
+	case u.Hostname() == "":
+		return bad("want a host, like %s://127.0.0.1:%s", u.Scheme, u.Port())
+	}
+	if _, err := net.LookupPort(u.Scheme, u.Port()); err != nil || u.Port() == "0" {
+		return bad("want a port from 1 to 65535, got %s", u.Port())
+	}
+	return Address{u.Scheme, u.Host}, nil
+}
+
+func dial(ctx context.Context, cfg *Config) (transport, error) {
+	a, err := ParseURL(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	switch a.Scheme {
+	case "udp":
+		return dialUDP(ctx, cfg, a.Target)
+	case "tcp":
+		return dialTCP(ctx, cfg, a.Target)
+	default:
+		return openFile(cfg.URL, a.Target)
+	}
+}
+
+// dialError words why no connection came about.
+func dialError(url string, err error) error {
+	e := &Error{URL: url, Err: err}
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		e.Hint = "check the host name, and that this machine can resolve it"
+	case isRefused(err):
+		e.Err = ErrRefused
+		e.Hint = "nothing listens at that port: start the collector, or correct host and port"
+	case os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded):
+		e.Hint = "no answer: check that the collector runs and that no firewall drops the packets"
+	}
+	return e
+}
