@@ -1,0 +1,26 @@
+package bridge
+
+import (
+	"sync/atomic"
+
+	"flow2ipfix/convert"
+	"flow2ipfix/flowlog"
+)
+
+// batchFlows is when a batch is full: small enough to stay in the processor's
+// cache between reader and lane, large enough that handing it over costs nothing.
+const batchFlows = 2048
+
+// batchCount is how many batches there are, which bounds what is in memory when
+// a collector is slow.
+const batchCount = 4
+
+// batch is what goes from the reader to the lanes: some records of one blob.
+// Lanes only read it.
+type batch struct {
+	flowlog.Batch
+	origins []convert.Origin // of each record's groups, in order
+
+	delivered func() // called when the last lane has delivered; may be nil
+	lanes     atomic.Int32
+}

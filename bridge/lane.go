@@ -1,0 +1,75 @@
+package bridge
+
+import (
+	"context"
+
+	"flow2ipfix/convert"
+	"flow2ipfix/exporter"
+	"flow2ipfix/templates"
+)
+
+// lane converts and sends to one collector. Its goroutine owns the session.
+type lane struct {
+	name    string
+	policy  convert.Policy
+	session *exporter.Session
+	in      chan *batch
+
+	exported uint64 // tuples
+	skipped  [convert.SkipCount]uint64
+}
+
+// run sends what comes in until in is closed and all of it has left. Batches go
+// back to free when the last lane is done with them.
+func (l *lane) run(ctx context.Context, free chan<- *batch) error {
+	for {
+		select {
+		case bt, ok := <-l.in:
+			if !ok {
+				return l.session.Sync(ctx)
+			}
+			if err := l.export(ctx, bt); err != nil {
+				return err
+			}
+			if bt.lanes.Add(-1) == 0 {
+				if bt.delivered != nil {
+					bt.delivered()
+				}
+				free <- bt
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (l *lane) export(ctx context.Context, bt *batch) error {
+	var out [convert.MaxRecords]templates.Record
+	next := 0
+	for i := range bt.Records {
+		groups := bt.Groups(&bt.Records[i])
+		for k := range groups {
+			origin := bt.origins[next]
+			next++
+			flows := bt.Flows(&groups[k])
+			for j := range flows {
+				n, skip := l.policy.Records(origin, &flows[j], &out)
+				if n == 0 {
+					l.skipped[skip]++
+					continue
+				}
+				for m := range n {
+					if err := l.session.Export(ctx, origin.Domain, &out[m]); err != nil {
+						return err
+					}
+				}
+				l.exported++
+			}
+		}
+	}
+	// What a lane holds back when nothing more comes would arrive late.
+	if len(l.in) == 0 {
+		return l.session.Flush(ctx)
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+// Package source says where flow logs come from, and in which pieces. It knows
+// blobs by name and offset; what is in them is package flowlog's business.
+//
+// Its subpackages are the sources.
+package source
+
+import (
+	"context"
+	"io"
+	"regexp"
+	"time"
+)
+
+// Delta is a stretch of one blob that is to be read: from Offset to where the
+// reader ends.
+type Delta struct {
+	// Blob is the blob's full name within its source, for people and for the
+	// checkpoint.
+	Blob string
+	// Path is what the name says, if it has the form of Azure's.
+	Path Path
+	// Offset is where the stretch begins, in bytes.
+	Offset int64
+	// Size is how many bytes the stretch has, or -1 if that is not known.
+	Size int64
+	// Growing says that Azure still writes the blob: a record that is not whole
+	// at the end of the stretch will be, later.
+	Growing bool
+	// Open starts to read. The caller closes the reader.
+	Open func(context.Context) (io.ReadCloser, error)
+	// Commit is called with the offset up to which everything has been
+	// delivered, each time this moves forward, by one goroutine at a time. May
+	// be nil if nobody keeps it.
+	Commit func(offset int64)
+}
+
+// Path is what the right end of a blob's name says about it.
+type Path struct {
+	// Target is what stands left of the hour: the container, and the resource
+	// or flow log that the blob belongs to. Its form varies; it is only good for
+	// telling targets apart.
+	Target string
+	Hour   time.Time // UTC
+	MAC    string    // 12 hexadecimal digits
+}
+
+var azurePath = regexp.MustCompile(`^(.*?)/?y=(\d{4})/m=(\d\d)/d=(\d\d)/h=(\d\d)/m=\d\d/(?:macAddress=([0-9A-Fa-f]{12})/)?PT1H\.json$`)
+
+// ParsePath reads a blob's name, with '/' between its parts. It reports false
+// for names that are not of Azure's form:
+// …/y=2026/m=11/d=21/h=02/m=00/macAddress=000D3A123456/PT1H.json. Blobs from
+// before 2018 have no MAC in their names.
+func ParsePath(name string) (Path, bool) {
+	m := azurePath.FindStringSubmatch(name)
+	if m == nil {
+		return Path{}, false
+	}
+	hour, err := time.Parse("2006-01-02T15", m[2]+"-"+m[3]+"-"+m[4]+"T"+m[5])
+	if err != nil {
+		return Path{}, false
+	}
+	return Path{Target: m[1], Hour: hour, MAC: m[6]}, true
+}
