@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flow2ipfix/internal/collect"
+)
+
+func newCollect(u *ui) *cobra.Command {
+	var listen, format string
+	var limit uint64
+	var duration time.Duration
+	cmd := &cobra.Command{
+		Use:     "collect --listen URL",
+		Short:   "receive IPFIX or NetFlow and print it",
+		Long:    collectLong,
+		Example: collectExamples,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if listen == "" {
+				return usagef("see flow2ipfix collect --help", "--listen: want a URL, like --listen udp://127.0.0.1:4739")
+			}
+			if format != "table" && format != "json" {
+				return usagef("see flow2ipfix collect --help", "--format: want table or json, got %q", format)
+			}
+			return runCollect(cmd.Context(), u, listen, format, limit, duration)
+		},
+	}
+	fl := cmd.Flags()
+	fl.SortFlags = false
+	fl.StringVar(&listen, "listen", "", "where to listen: udp://HOST:PORT or tcp://HOST:PORT; or file:PATH to read an IPFIX file")
+	fl.StringVar(&format, "format", "table", "table, or json for an object a line")
+	fl.Uint64Var(&limit, "count", 0, "stop after so many records; 0 goes on")
+	fl.DurationVar(&duration, "for", 0, "stop after so long, like 30s; 0 goes on")
+	return cmd
+}
+
+func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64, duration time.Duration) error {
+	c, err := collect.Listen(ctx, listen, collect.Options{OnError: func(err error) {
+		u.warn(err, "")
+	}})
+	if err != nil {
+		return err
+	}
+	u.notef("listening on %s", c.URL())
+	var printer collect.Sink = collect.NewTable(u.out, collect.TableOptions{})
+	if format == "json" {
+		printer = collect.NewJSON(u.out)
+	}
+	limited := ctx
+	if duration > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, duration)
+		defer cancel()
+	}
+	err = c.Run(limited, &limitedSink{Sink: printer, limit: limit})
+	s := c.Stats()
+	u.notef("%s", collectedText(s))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil
+	}
+	if err == nil && ctx.Err() != nil {
+		return exitCode(exitInterrupted)
+	}
+	return err
+}
+
+func collectedText(s collect.Stats) string {
+	text := fmt.Sprintf("%s in %s, %s", count(s.DataRecords, "record"), count(s.Messages, "message"), size(s.Bytes))
+	for _, bad := range []struct {
+		n    uint64
+		noun string
+	}{
+		{s.SequenceGaps, "lost record"}, {s.MissingMessages, "lost message"},
+		{s.MissingTemplate, "set without template"}, {s.DecodeErrors, "decoding error"},
+		{s.RefusedConnections, "refused connection"},
+	} {
+		if bad.n > 0 {
+			text += ", " + count(bad.n, bad.noun)
+		}
+	}
+	return text
+}
+
+// limitedSink stops after limit records; 0 is no limit.
+type limitedSink struct {
+	collect.Sink
+	limit, seen uint64
+}
+
+func (l *limitedSink) Write(r *collect.Record) error {
+	if err := l.Sink.Write(r); err != nil {
+		return err
+	}
+	if l.seen++; l.seen == l.limit {
+		return collect.ErrStop
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+// Command flow2ipfix turns Azure flow logs into IPFIX and sends them to the
+// collectors that a network operations centre already has.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build.
+var version = ""
+
+// Exit codes, as `flow2ipfix --help` lists them.
+const (
+	exitOK          = 0
+	exitFailure     = 1
+	exitUsage       = 2
+	exitRejected    = 3
+	exitInterrupted = 130
+)
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program: one call, one exit code.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// The first signal ends the work in an orderly way. From then on signals do
+	// what they always do, so that a second one kills.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	u := newUI(stdout, stderr)
+	root := newRoot(u, stdin)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var code exitCode
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &code):
+		return int(code)
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		u.interrupted()
+		return exitInterrupted
+	}
+	u.fail(err)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// exitCode ends the program with a code when everything has been said.
+type exitCode int
+
+func (e exitCode) Error() string { return "" }
+
+// usageError is a wrong command line.
+type usageError struct {
+	err  error
+	hint string
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (e *usageError) Unwrap() error { return e.err }
+
+func newRoot(u *ui, stdin io.Reader) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "flow2ipfix",
+		Short:         rootShort,
+		Long:          rootLong,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err, "see " + cmd.CommandPath() + " --help"}
+	})
+	root.AddCommand(
+		newDemo(u),
+		newReplay(u, stdin),
+		newCollect(u),
+		newGenerate(u),
+		newTemplates(u),
+		newVersion(u),
+	)
+	return root
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if !cmd.HasParent() {
+		return usagef("see flow2ipfix --help for the commands", "unknown command %q", args[0])
+	}
+	return usagef("see "+cmd.CommandPath()+" --help", "%s takes no arguments, got %q", cmd.Name(), args[0])
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flow2ipfix/bridge"
+	"flow2ipfix/convert"
+	"flow2ipfix/exporter"
+	"flow2ipfix/flowlog"
+	"flow2ipfix/source"
+	"flow2ipfix/source/files"
+	"flow2ipfix/templates"
+)
+
+// defaultRate is what collectors take without losing datagrams, in records/s.
+const defaultRate = 20_000
+
+type replayFlags struct {
+	collectors     []string
+	preset         string
+	rate           int
+	localAddress   string
+	domain         string
+	begin          string
+	denied         string
+	deniedCounters string
+	speed          float64
+	shift          bool
+	summary        string
+	rejects        string
+	strict         bool
+}
+
+func newReplay(u *ui, stdin io.Reader) *cobra.Command {
+	var f replayFlags
+	cmd := &cobra.Command{
+		Use:     "replay [flags] --collector URL PATH...",
+		Short:   "send flow logs from files, folders or standard input to collectors",
+		Long:    replayLong,
+		Example: replayExamples,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("name files, folders, or - for standard input", "nothing to replay")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return replay(cmd, u, stdin, &f, args) },
+	}
+	fl := cmd.Flags()
+	fl.SortFlags = false
+	fl.StringArrayVar(&f.collectors, "collector", nil, "where to send: udp://HOST:PORT, tcp://HOST:PORT or file:PATH; repeat for several")
+	fl.StringVar(&f.preset, "preset", "generic", "templates for a kind of collector; see flow2ipfix templates")
+	fl.IntVar(&f.rate, "rate", defaultRate, "records/s to each collector; 0 sends as fast as it goes, which loses datagrams over UDP")
+	fl.StringVar(&f.begin, "begin", "skip", "flows that only began (state B, no counters): skip or export")
+	fl.StringVar(&f.denied, "denied", "export", "denied flows: export or skip")
+	fl.StringVar(&f.deniedCounters, "denied-counters", "zero", "packets of a denied flow: zero, or one for collectors that discard records without packets")
+	fl.StringVar(&f.domain, "observation-domain", "per_target", "per_target, or one number for everything")
+	fl.StringVar(&f.localAddress, "local-address", "", "IP address to send from")
+	fl.Float64Var(&f.speed, "speed", 0, "replay in log time, this many times faster; 0 does not wait")
+	fl.BoolVar(&f.shift, "shift-to-now", false, "move times so that each record seems to be logged when it is sent")
+	fl.StringVar(&f.summary, "summary", "text", "text or json")
+	fl.StringVar(&f.rejects, "rejects", "", "write each rejected piece to this file, a JSON object a line")
+	fl.BoolVar(&f.strict, "strict", false, "end with code 3 if anything was rejected")
+	return cmd
+}
+
+// config checks all flags and returns what they ask for, or all that is wrong
+// with them.
+func (f *replayFlags) config() (bridge.Config, error) {
+	cfg := bridge.Config{Interfaces: &convert.MemoryInterfaces{}, Speed: f.speed, ShiftToNow: f.shift}
+	var errs []error
+	choice := func(flag, got string, want ...string) string {
+		if !slices.Contains(want, got) {
+			errs = append(errs, fmt.Errorf("--%s: want %s, got %q", flag, orList(want), got))
+		}
+		return got
+	}
+	policy := convert.Policy{
+		ExportBegin:    choice("begin", f.begin, "skip", "export") == "export",
+		SkipDenied:     choice("denied", f.denied, "export", "skip") == "skip",
+		DeniedCountOne: choice("denied-counters", f.deniedCounters, "zero", "one") == "one",
+	}
+	choice("summary", f.summary, "text", "json")
+	if f.domain != "per_target" {
+		n, err := strconv.ParseUint(f.domain, 10, 32)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--observation-domain: want per_target or a number up to 4294967295, got %q", f.domain))
+		}
+		cfg.Domains = convert.Domains{Always: true, Fixed: uint32(n)}
+	}
+	if f.rate < 0 {
+		errs = append(errs, fmt.Errorf("--rate: want 0 or more records/s, got %d", f.rate))
+	}
+	if f.speed < 0 {
+		errs = append(errs, fmt.Errorf("--speed: want 0 or more, got %v", f.speed))
+	}
+	set, err := templates.Preset(f.preset)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--%w", err))
+	}
+	if len(f.collectors) == 0 {
+		errs = append(errs, errors.New("--collector: want at least one, like --collector udp://127.0.0.1:4739"))
+	}
+	for _, url := range f.collectors {
+		if _, err := exporter.ParseURL(url); err != nil {
+			errs = append(errs, fmt.Errorf("--%w", err))
+		}
+		rate := f.rate
+		if isFile(url) {
+			rate = 0 // a file loses nothing
+		}
+		cfg.Lanes = append(cfg.Lanes, bridge.Lane{
+			Name:     url,
+			Policy:   policy,
+			Exporter: exporter.Config{URL: url, Templates: set, Rate: rate, LocalAddress: f.localAddress},
+		})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return cfg, &usageError{err, "see flow2ipfix replay --help"}
+	}
+	return cfg, nil
+}
+
+func isFile(url string) bool {
+	a, err := exporter.ParseURL(url)
+	return err == nil && a.Scheme == "file"
+}
+
+func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []string) error {
+	cfg, err := f.config()
+	if err != nil {
+		return err
+	}
+	deltas, err := files.Find(paths, stdin)
+	if err != nil {
+		return withHint(err, "name files, folders with PT1H.json files below them, or - for standard input")
+	}
+	rejects, err := openRejects(f.rejects)
+	if err != nil {
+		return err
+	}
+	muted := &mutedRejects{ui: u}
+	cfg.OnReject = func(blob string, r flowlog.Reject) {
+		rejects.write(blob, r)
+		muted.show(blob, r)
+	}
+	var failed error
+	cfg.OnBlobError = func(blob string, err error) {
+		failed = exitCode(exitFailure)
+		u.warn(fmt.Errorf("read %s: %w", blob, err), "the rest of it was left out; the other files go on")
+	}
+	b, err := bridge.New(cmd.Context(), cfg)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	progress := u.startProgress(totalSize(deltas), &b.Progress)
+	summary, err := b.Run(cmd.Context(), deltas)
+	progress.stop()
+	muted.end(f.rejects)
+	if rejectsErr := rejects.close(); rejectsErr != nil {
+		err = errors.Join(err, rejectsErr)
+	}
+	out := u.out
+	if slices.ContainsFunc(f.collectors, func(url string) bool { return url == "file:-" }) {
+		out = u.err // standard output is taken
+	}
+	if printErr := printSummary(out, f.summary, summary, time.Since(start)); printErr != nil {
+		err = errors.Join(err, printErr)
+	}
+	switch {
+	case err != nil:
+		return err
+	case failed != nil:
+		return failed
+	case f.strict && summary.Read.RejectedPieces() > 0:
+		return exitCode(exitRejected)
+	}
+	return nil
+}
+
+// totalSize returns the bytes of all deltas, or -1 if one does not know.
+func totalSize(deltas []*source.Delta) int64 {
+	var n int64
+	for _, d := range deltas {
+		if d.Size < 0 {
+			return -1
+		}
+		n += d.Size
+	}
+	return n
+}
+
+// rejectsFile keeps rejected pieces, a JSON object a line. A nil one keeps none.
+type rejectsFile struct {
+	f   *os.File
+	w   *bufio.Writer
+	enc *json.Encoder
+	err error // the first one
+}
+
+func openRejects(path string) (*rejectsFile, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, withHint(fmt.Errorf("--rejects: %w", err), "name a file that can be written")
+	}
+	w := bufio.NewWriter(f)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return &rejectsFile{f: f, w: w, enc: enc}, nil
+}
+
+func (r *rejectsFile) write(blob string, p flowlog.Reject) {
+	if r == nil || r.err != nil {
+		return
+	}
+	r.err = r.enc.Encode(struct {
+		Blob   string `json:"blob"`
+		Offset int64  `json:"offset"`
+		Length int64  `json:"length"`
+		Piece  string `json:"piece"`
+		Reason string `json:"reason"`
+		Text   string `json:"text"`
+		Quote  string `json:"quote"`
+	}{blob, p.Offset, p.Length, p.Piece.String(), p.Reason.String(), p.Reason.Text(), p.Quote})
+}
+
+func (r *rejectsFile) close() error {
+	if r == nil {
+		return nil
+	}
+	err := errors.Join(r.err, r.w.Flush(), r.f.Close())
+	if err != nil {
+		err = fmt.Errorf("write rejects: %w", err)
+	}
+	return err
+}
