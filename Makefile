@@ -1,0 +1,124 @@
+# Building and judging flow2ipfix. "make test" is the one command that a change
+# has to pass; the other targets are its steps, and "make help" lists them all.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# A go.work above the tree, or go flags of the caller's, must not change what is
+# built. The version is stamped below, so git is not asked a second time by go.
+export GOWORK  := off
+export GOFLAGS := -buildvcs=false
+
+TOOLS    := $(CURDIR)/.tools
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+BENCH    ?= .
+KINDS    ?= vnet nsg
+RUNS     ?= 5
+
+# The tools come first in the path, then the collectors, which Debian puts where
+# only root looks.
+export PATH := $(TOOLS):$(PATH):/usr/sbin:/sbin
+
+# The product's packages without test/, where the whole program meets real
+# collectors. Expanded only in the steps that need it.
+PACKAGES = $$(go list ./... | grep -v '^flow2ipfix/test\(/\|$$\)')
+
+# The modules with code of our own. test/bench is one of its own, because the
+# yardstick needs what the product must never link.
+MODULES := . test/bench
+
+STEPS := peers tools fmt-check vet lint build unit fuzz judges
+
+.PHONY: help
+help: ## list the targets
+	@echo 'usage: make TARGET [VARIABLE=VALUE...]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) for bench'
+
+.PHONY: build
+build: ## build bin/flow2ipfix
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/flow2ipfix ./cmd/flow2ipfix
+
+.PHONY: test
+test: ## everything a change has to pass: all the steps below, in order
+	@for step in $(STEPS); do \
+		printf '\n== %s\n' "$$step"; start=$$SECONDS; \
+		$(MAKE) --no-print-directory "$$step" || { echo "== $$step failed after $$((SECONDS - start)) s" >&2; exit 1; }; \
+		echo "== $$step took $$((SECONDS - start)) s"; \
+	done; \
+	printf '\n== all steps passed in %s s: $(STEPS)\n' "$$SECONDS"
+
+.PHONY: peers
+peers: ## install the collectors that judge us (Debian packages), and gcc
+	@test/setup.sh
+
+# Each module under tools/ pins its programs and all they are made of. A stamp
+# says what was installed from which go.sum.
+.PHONY: tools
+tools: $(TOOLS)/.tools.stamp $(TOOLS)/.golangci-lint.stamp $(TOOLS)/.goflow2.stamp ## install the development tools into .tools/
+	@echo "tools in $(TOOLS):"
+	@echo "  gofumpt       $$(gofumpt --version)"
+	@echo "  staticcheck   $$(staticcheck --version)"
+	@echo "  golangci-lint $$(golangci-lint version --short)"
+	@echo "  benchstat     $$(go version -m $(TOOLS)/benchstat | awk '$$1 == "mod" { print $$3 }')"
+	@echo "  goflow2       $$(go version -m $(TOOLS)/goflow2 | awk '$$1 == "mod" { print $$3 }')"
+
+$(TOOLS)/.tools.stamp: tools/go.mod tools/go.sum
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go -C tools install -trimpath tool
+	@touch $@
+
+$(TOOLS)/.%.stamp: tools/%/go.mod tools/%/go.sum
+	@mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS) go -C tools/$* install -trimpath tool
+	@touch $@
+
+.PHONY: fmt
+fmt: tools ## format the tree with gofumpt
+	gofumpt -w .
+
+.PHONY: fmt-check
+fmt-check: tools ## say which files gofumpt would change
+	@files=$$(gofumpt -l .); \
+	if [ -n "$$files" ]; then printf 'not formatted, run "make fmt":\n%s\n' "$$files" >&2; exit 1; fi; \
+	echo "gofumpt: nothing to change"
+
+.PHONY: vet
+vet: ## go vet
+	@for module in $(MODULES); do echo "go vet ./... in $$module"; go -C "$$module" vet ./...; done
+
+.PHONY: lint
+lint: tools ## staticcheck and golangci-lint
+	@golangci-lint config verify --config $(CURDIR)/.golangci.yml
+	@rc=0; for module in $(MODULES); do \
+		echo "staticcheck ./... in $$module"; (cd "$$module" && staticcheck ./...) || rc=1; \
+		echo "golangci-lint run in $$module"; (cd "$$module" && golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || rc=1; \
+	done; exit $$rc
+
+.PHONY: unit
+unit: ## the packages' own tests, with the race detector and in random order
+	CGO_ENABLED=1 go test -race -shuffle=on -timeout 10m $(PACKAGES)
+	CGO_ENABLED=1 go -C test/bench test -race -shuffle=on -timeout 5m ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target of the tree for FUZZTIME
+	@test/fuzz.sh $(FUZZTIME)
+
+.PHONY: judges
+judges: tools ## the whole program against real collectors
+	@if [ -z "$$(go list ./test/... 2>/dev/null)" ]; then echo 'judges: there is no test in test/' >&2; exit 1; fi
+	go test -count=1 -timeout 15m ./test/...
+
+.PHONY: bench
+bench: ## the packages' benchmarks, then the product against the yardstick
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+	@for kind in $(KINDS); do go -C test/bench run ./cmd/compare -root $(CURDIR) -kind "$$kind" -runs $(RUNS); done
+
+.PHONY: clean
+clean: ## remove what make made
+	rm -rf bin .tools
