@@ -21,6 +21,7 @@ type batch struct {
 	flowlog.Batch
 	origins []convert.Origin // of each record's groups, in order
 
-	delivered func() // called when the last lane has delivered; may be nil
+	mac       flowlog.MAC // of records that have none: from the blob's name
+	delivered func()      // called when the last lane has delivered; may be nil
 	lanes     atomic.Int32
 }

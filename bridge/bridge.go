@@ -53,11 +53,12 @@ type Lane struct {
 
 // Bridge carries flows, once: see Run.
 type Bridge struct {
-	cfg    Config
-	lanes  []*lane
-	free   chan *batch
-	starts *convert.Starts
-	clock  clock
+	cfg     Config
+	lanes   []*lane
+	free    chan *batch
+	decoded chan *batch
+	starts  *convert.Starts
+	clock   clock
 
 	// Progress can be read while Run goes on.
 	Progress Progress
@@ -113,10 +114,11 @@ const (
 // New connects to all collectors.
 func New(ctx context.Context, cfg Config) (*Bridge, error) {
 	b := &Bridge{
-		cfg:    cfg,
-		free:   make(chan *batch, batchCount),
-		starts: convert.NewStarts(convert.DefaultMaxFlows),
-		clock:  clock{speed: cfg.Speed, shift: cfg.ShiftToNow},
+		cfg:     cfg,
+		free:    make(chan *batch, batchCount),
+		decoded: make(chan *batch, batchCount),
+		starts:  convert.NewStarts(convert.DefaultMaxFlows),
+		clock:   clock{speed: cfg.Speed, shift: cfg.ShiftToNow},
 	}
 	for range batchCount {
 		b.free <- new(batch)
@@ -142,9 +144,9 @@ func (b *Bridge) close() error {
 // Run reads the deltas in order and returns when every lane has sent everything,
 // or a lane cannot send, or ctx ends. The summary is true in each case.
 func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, error) {
-	group, lanesCtx := errgroup.WithContext(ctx)
+	group, ctx := errgroup.WithContext(ctx)
 	for _, l := range b.lanes {
-		group.Go(func() error { return l.run(lanesCtx, b.free) })
+		group.Go(func() error { return l.run(ctx, b.free) })
 	}
 	group.Go(func() error {
 		defer func() {
@@ -152,8 +154,12 @@ func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, err
 				close(l.in)
 			}
 		}()
+		return b.dispatch(ctx)
+	})
+	group.Go(func() error {
+		defer close(b.decoded)
 		for _, d := range deltas {
-			if err := b.read(lanesCtx, d); err != nil {
+			if err := b.read(ctx, d); err != nil {
 				return err
 			}
 		}
@@ -213,8 +219,14 @@ func (b *Bridge) read(ctx context.Context, d *source.Delta) error {
 				}
 			}
 		}
-		if err := b.dispatch(ctx, d, bt, mac, dec.Offset()); err != nil {
-			return err
+		if bt.Len() == 0 {
+			b.free <- bt
+		} else {
+			bt.mac, bt.delivered = mac, nil
+			if offset := dec.Offset(); d.Commit != nil {
+				bt.delivered = func() { d.Commit(offset) }
+			}
+			b.decoded <- bt // never full: there are no more batches than it holds
 		}
 		switch {
 		case decodeErr == nil:
@@ -229,33 +241,33 @@ func (b *Bridge) read(ctx context.Context, d *source.Delta) error {
 	}
 }
 
-// dispatch hands a batch to every lane, or back to the free ones if it is empty.
-func (b *Bridge) dispatch(ctx context.Context, d *source.Delta, bt *batch, mac flowlog.MAC, offset int64) error {
-	if bt.Len() == 0 {
-		b.free <- bt
-		return nil
-	}
-	if err := b.prepare(bt, mac); err != nil {
-		return err
-	}
-	b.Progress.Tuples.Add(uint64(bt.Len()))
-	bt.delivered = nil
-	if d.Commit != nil {
-		bt.delivered = func() { d.Commit(offset) }
-	}
-	bt.lanes.Store(int32(len(b.lanes)))
-	for _, l := range b.lanes {
+// dispatch completes decoded batches and hands them to every lane. It has a
+// goroutine of its own so that a second core has more to do.
+func (b *Bridge) dispatch(ctx context.Context) error {
+	for {
+		var bt *batch
 		select {
-		case l.in <- bt:
+		case next, ok := <-b.decoded:
+			if !ok {
+				return nil
+			}
+			bt = next
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		if err := b.complete(bt); err != nil {
+			return err
+		}
+		bt.lanes.Store(int32(len(b.lanes)))
+		for _, l := range b.lanes {
+			l.in <- bt // never full either
+		}
 	}
-	return nil
 }
 
-// prepare adds to a batch what no record says of itself.
-func (b *Bridge) prepare(bt *batch, mac flowlog.MAC) error {
+// complete adds to a batch what no record says of itself.
+func (b *Bridge) complete(bt *batch) error {
+	b.Progress.Tuples.Add(uint64(bt.Len()))
 	bt.origins = bt.origins[:0]
 	for i := range bt.Records {
 		r := &bt.Records[i]
@@ -264,7 +276,7 @@ func (b *Bridge) prepare(bt *batch, mac flowlog.MAC) error {
 		for k := range groups {
 			g := &groups[k]
 			if g.MAC == (flowlog.MAC{}) {
-				g.MAC = mac
+				g.MAC = bt.mac
 			}
 			index, err := b.cfg.Interfaces.Index(g.MAC)
 			if err != nil {

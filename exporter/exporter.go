@@ -7,6 +7,7 @@
 package exporter
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -141,14 +142,14 @@ func newSession(cfg Config, t transport) *Session {
 func (s *Session) Export(ctx context.Context, domainID uint32, r *templates.Record) error {
 	m := &s.message
 	if m.domain == nil || m.domain.id != domainID || m.records == s.cfg.MaxRecords {
-		if err := s.Flush(ctx); err != nil {
+		if err := s.send(ctx); err != nil {
 			return err
 		}
 		s.begin(domainID)
 	}
 	t := s.cfg.Templates.For(r)
 	if !m.fits(t) {
-		if err := s.Flush(ctx); err != nil {
+		if err := s.send(ctx); err != nil {
 			return err
 		}
 		s.begin(domainID)
@@ -173,16 +174,15 @@ func (s *Session) begin(domainID uint32) {
 	}
 }
 
-// Flush sends the message that was begun, if any, to the transport, which may
-// hold it until Sync.
-func (s *Session) Flush(ctx context.Context) error {
+// send hands the message that was begun, if any, to the transport.
+func (s *Session) send(ctx context.Context) error {
 	m := &s.message
 	if m.domain == nil {
 		return nil
 	}
 	if s.limiter != nil && m.records > 0 {
 		if err := s.limiter.WaitN(ctx, m.records); err != nil {
-			return fmt.Errorf("wait for the rate limit: %w", context.Cause(ctx))
+			return fmt.Errorf("wait for the rate limit: %w", cmp.Or(context.Cause(ctx), err))
 		}
 	}
 	b := m.finish()
@@ -197,10 +197,18 @@ func (s *Session) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Sync flushes, and returns when everything has left the process, as far as the
-// transport can tell: a UDP collector's refusal is waited for.
+// Flush sends everything that is held back, full messages or not.
+func (s *Session) Flush(ctx context.Context) error {
+	if err := s.send(ctx); err != nil {
+		return err
+	}
+	return s.transport.flush(ctx)
+}
+
+// Sync flushes, and returns when the collector has had time to refuse what was
+// sent, as far as the transport can tell.
 func (s *Session) Sync(ctx context.Context) error {
-	if err := s.Flush(ctx); err != nil {
+	if err := s.send(ctx); err != nil {
 		return err
 	}
 	return s.transport.sync(ctx)

@@ -44,7 +44,7 @@ func (t *tcp) repeatTemplates() bool { return false }
 
 func (t *tcp) send(ctx context.Context, b []byte) error {
 	if t.w.Available() < len(b) {
-		if err := t.sync(ctx); err != nil {
+		if err := t.flush(ctx); err != nil {
 			return err
 		}
 	}
@@ -52,7 +52,9 @@ func (t *tcp) send(ctx context.Context, b []byte) error {
 	return t.fault(ctx, err)
 }
 
-func (t *tcp) sync(ctx context.Context) error {
+func (t *tcp) sync(ctx context.Context) error { return t.flush(ctx) }
+
+func (t *tcp) flush(ctx context.Context) error {
 	if t.w.Buffered() == 0 {
 		return nil
 	}
@@ -107,7 +109,9 @@ func (f *file) send(_ context.Context, b []byte) error {
 	return f.fault(err)
 }
 
-func (f *file) sync(context.Context) error { return f.fault(f.w.Flush()) }
+func (f *file) flush(context.Context) error { return f.fault(f.w.Flush()) }
+
+func (f *file) sync(ctx context.Context) error { return f.flush(ctx) }
 
 func (f *file) fault(err error) error {
 	if err == nil {

@@ -13,10 +13,12 @@ import (
 // transport takes finished messages to a collector.
 type transport interface {
 	// send takes a message; it does not keep b. It may hold messages back
-	// until there are more, or sync is called.
+	// until there are more, or flush is called.
 	send(ctx context.Context, b []byte) error
-	// sync returns when no message is held back any more, and the collector
-	// has had time to refuse them.
+	// flush sends what is held back.
+	flush(ctx context.Context) error
+	// sync flushes, and returns when the collector has had time to refuse what
+	// was sent.
 	sync(ctx context.Context) error
 	// repeatTemplates says whether templates may get lost and must be sent
 	// again from time to time (RFC 7011 §8.4).

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"time"
@@ -12,15 +13,30 @@ import (
 // udp sends each message as a datagram from one connected socket: connected, so
 // that the kernel reports the collector's ICMP refusals, and one, because
 // collectors take another source port for another exporter.
+//
+// While nothing limits the rate, messages of one size are gathered and handed to
+// the kernel in one call that it splits into datagrams again (generic
+// segmentation offload): calls are what sending costs. Where the kernel or the
+// interface does not do that, messages go one by one.
 type udp struct {
-	url  string
-	conn *net.UDPConn
-	cfg  *Config
+	url    string
+	conn   *net.UDPConn
+	settle time.Duration
+
+	gather  bool
+	held    []byte // whole messages of segment bytes, the last one may be shorter
+	segment int
+	control []byte // the ancillary data that says segment
 }
 
 // settle is how long an ICMP refusal may take to come back. What has not been
-// refused by then counts as delivered, as far as UDP can tell.
+// refused by then counts as delivered, as far as UDP can tell. On the loopback
+// interface a refusal comes before the send returns.
 const settle = 200 * time.Millisecond
+
+// maxGather is how many bytes go to the kernel in one call: what fits into an
+// IPv4 datagram, since the kernel counts them as one.
+const maxGather = 65507
 
 func dialUDP(ctx context.Context, cfg *Config, target string) (transport, error) {
 	d := net.Dialer{Timeout: cfg.Timeout}
@@ -35,14 +51,68 @@ func dialUDP(ctx context.Context, cfg *Config, target string) (transport, error)
 	if err != nil {
 		return nil, dialError(cfg.URL, err)
 	}
-	return &udp{url: cfg.URL, conn: c.(*net.UDPConn), cfg: cfg}, nil
+	u := &udp{url: cfg.URL, conn: c.(*net.UDPConn), settle: settle, gather: cfg.Rate == 0}
+	if a, ok := c.RemoteAddr().(*net.UDPAddr); ok && a.IP.IsLoopback() {
+		u.settle = 0
+	}
+	u.control = make([]byte, unix.CmsgSpace(2))
+	h := unix.Cmsghdr{Level: unix.SOL_UDP, Type: unix.UDP_SEGMENT}
+	h.SetLen(unix.CmsgLen(2))
+	if _, err := binary.Encode(u.control, binary.NativeEndian, &h); err != nil {
+		return nil, &Error{URL: cfg.URL, Err: err}
+	}
+	return u, nil
 }
 
 func (u *udp) repeatTemplates() bool { return true }
 
 func (u *udp) send(ctx context.Context, b []byte) error {
+	if !u.gather {
+		return u.write(ctx, b, nil)
+	}
+	// Only the last of the datagrams may be shorter than the others.
+	whole := len(u.held)%max(u.segment, 1) == 0
+	if len(u.held) > 0 && (!whole || len(b) > u.segment || len(u.held)+len(b) > maxGather) {
+		if err := u.flush(ctx); err != nil {
+			return err
+		}
+	}
+	if len(u.held) == 0 {
+		u.segment = len(b)
+	}
+	u.held = append(u.held, b...)
+	return nil
+}
+
+// flush sends what is held.
+func (u *udp) flush(ctx context.Context) error {
+	held := u.held
+	if len(held) == 0 {
+		return nil
+	}
+	u.held = u.held[:0]
+	if len(held) > u.segment {
+		binary.NativeEndian.PutUint16(u.control[unix.CmsgLen(0):], uint16(u.segment))
+		err := u.write(ctx, held, u.control)
+		if !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) {
+			return err
+		}
+		u.gather = false // not to be had here: nothing was sent
+	}
+	for len(held) > 0 {
+		n := min(u.segment, len(held))
+		if err := u.write(ctx, held[:n], nil); err != nil {
+			return err
+		}
+		held = held[n:]
+	}
+	return nil
+}
+
+// write makes one call to the kernel, until it takes it.
+func (u *udp) write(ctx context.Context, b, control []byte) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		_, err := u.conn.Write(b)
+		_, _, err := u.conn.WriteMsgUDP(b, control, nil)
 		switch {
 		case err == nil:
 			return nil
@@ -63,13 +133,25 @@ func (u *udp) send(ctx context.Context, b []byte) error {
 
 // sync waits for a refusal of what was sent last.
 func (u *udp) sync(ctx context.Context) error {
-	deadline := time.Now().Add(settle)
+	if err := u.flush(ctx); err != nil {
+		return err
+	}
+	deadline := time.Now().Add(u.settle)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
+	}
+	if err := u.pendingError(); err != nil {
+		return err
+	}
+	if u.settle == 0 {
+		return nil
 	}
 	if err := u.conn.SetReadDeadline(deadline); err != nil {
 		return &Error{URL: u.url, Err: err}
 	}
+	// A canceled context does not wait.
+	stop := context.AfterFunc(ctx, func() { _ = u.conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
 	// A collector does not answer; if it does, nobody cares what.
 	var b [1]byte
 	for {
@@ -85,6 +167,30 @@ func (u *udp) sync(ctx context.Context) error {
 			return &Error{URL: u.url, Err: err}
 		}
 	}
+}
+
+// pendingError returns what the kernel already knows to have gone wrong.
+func (u *udp) pendingError() error {
+	raw, err := u.conn.SyscallConn()
+	if err != nil {
+		return &Error{URL: u.url, Err: err}
+	}
+	var pending int
+	var sockErr error
+	if err := raw.Control(func(fd uintptr) {
+		pending, sockErr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
+	}); err != nil {
+		return &Error{URL: u.url, Err: err}
+	}
+	switch errno := unix.Errno(pending); {
+	case sockErr != nil:
+		return &Error{URL: u.url, Err: sockErr}
+	case errno == unix.ECONNREFUSED:
+		return u.refused()
+	case errno != 0:
+		return &Error{URL: u.url, Err: errno}
+	}
+	return nil
 }
 
 func (u *udp) refused() error {

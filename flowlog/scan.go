@@ -32,9 +32,10 @@ type window struct {
 }
 
 const (
-	windowBytes  = 256 << 10
-	minReadBytes = 32 << 10
-	maxDepth     = 64 // Azure's records are 9 deep
+	windowBytes      = 256 << 10
+	largeWindowBytes = 1 << 20
+	minReadBytes     = 32 << 10
+	maxDepth         = 64 // Azure's records are 9 deep
 )
 
 func (w *window) reset(r io.Reader, base int64) {
@@ -64,6 +65,7 @@ func (w *window) fill() error {
 		w.pos -= w.keep
 		w.end = n
 		w.keep = 0
+		w.buf[n] = 0
 	}
 	if free := len(w.buf) - 1 - w.end; free < minReadBytes {
 		if w.end >= w.limit {

@@ -65,17 +65,13 @@ func (t *Template) Append(dst []byte, r *Record) []byte {
 		at := b[s.offset:]
 		switch s.source {
 		case sourceIPv4:
-			a := r.Source.As4()
-			copy(at, a[:])
+			*(*[4]byte)(at) = r.Source.As4()
 		case destinationIPv4:
-			a := r.Destination.As4()
-			copy(at, a[:])
+			*(*[4]byte)(at) = r.Destination.As4()
 		case sourceIPv6:
-			a := r.Source.As16()
-			copy(at, a[:])
+			*(*[16]byte)(at) = r.Source.As16()
 		case destinationIPv6:
-			a := r.Destination.As16()
-			copy(at, a[:])
+			*(*[16]byte)(at) = r.Destination.As16()
 		case sourcePort:
 			binary.BigEndian.PutUint16(at, r.SourcePort)
 		case destinationPort:
@@ -102,6 +98,8 @@ func (t *Template) Append(dst []byte, r *Record) []byte {
 			at[0] = byte(r.ForwardingStatus)
 		case firewall:
 			at[0] = byte(r.FirewallEvent)
+		case coreRun:
+			appendCore((*[coreRunLength]byte)(at), r)
 		}
 	}
 	return dst
@@ -128,7 +126,47 @@ const (
 	sampling
 	forwarding
 	firewall
+
+	// coreRun stands for all that coreElements name, in their order.
+	coreRun
 )
+
+// coreRunLength is how many octets coreElements take.
+const coreRunLength = 52
+
+// appendCore writes what coreElements name. Field by field, that costs twice the
+// time; nearly all templates have this run.
+func appendCore(b *[coreRunLength]byte, r *Record) {
+	binary.BigEndian.PutUint16(b[0:], r.SourcePort)
+	binary.BigEndian.PutUint16(b[2:], r.DestinationPort)
+	b[4] = r.Protocol
+	binary.BigEndian.PutUint64(b[5:], r.Octets)
+	binary.BigEndian.PutUint64(b[13:], r.Packets)
+	binary.BigEndian.PutUint64(b[21:], uint64(r.Start))
+	binary.BigEndian.PutUint64(b[29:], uint64(r.End))
+	binary.BigEndian.PutUint32(b[37:], r.Ingress)
+	binary.BigEndian.PutUint32(b[41:], r.Egress)
+	b[45] = byte(r.Direction)
+	binary.BigEndian.PutUint32(b[46:], 1)
+	b[50] = byte(r.ForwardingStatus)
+	b[51] = byte(r.FirewallEvent)
+}
+
+// joinCore replaces the steps of coreElements, where they stand together, by the
+// one that does them all.
+func joinCore(steps []step) []step {
+	for i := 0; i+len(coreElements) <= len(steps); i++ {
+		same := true
+		for k, e := range coreElements {
+			same = same && steps[i+k].source == e.source
+		}
+		if same {
+			joined := append(steps[:i:i], step{coreRun, steps[i].offset})
+			return append(joined, steps[i+len(coreElements):]...)
+		}
+	}
+	return steps
+}
 
 // element ties a value of Record to the information element that carries it.
 type element struct {
@@ -163,6 +201,7 @@ func build(id uint16, name string, elements ...element) (*Template, error) {
 		t.steps = append(t.steps, step{e.source, int32(t.length)})
 		t.length += int(sent.Len)
 	}
+	t.steps = joinCore(t.steps)
 	if err := record.PrepareRecord(); err != nil {
 		return nil, fmt.Errorf("template %d %s: %w", id, name, err)
 	}

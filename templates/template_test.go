@@ -171,6 +171,31 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// TestCoreRunSaysWhatTheStepsSay: the shortcut and the fields one by one make
+// the same octets.
+func TestCoreRunSaysWhatTheStepsSay(t *testing.T) {
+	set := generic(t)
+	for _, r := range []Record{record4(), record6()} {
+		fast := set.For(&r)
+		if len(fast.steps) != 3 {
+			t.Fatalf("template %d has %d steps, want two addresses and the run", fast.ID, len(fast.steps))
+		}
+		slow := *fast
+		slow.steps = slow.steps[:2:2]
+		offset := fast.steps[2].offset
+		for i, f := range fast.Fields()[2:] {
+			slow.steps = append(slow.steps, step{coreElements[i].source, offset})
+			offset += int32(f.Length)
+		}
+		if int(offset) != fast.Length() {
+			t.Fatalf("the fields end at %d, want %d", offset, fast.Length())
+		}
+		if diff := cmp.Diff(hex.EncodeToString(slow.Append(nil, &r)), hex.EncodeToString(fast.Append(nil, &r))); diff != "" {
+			t.Errorf("template %d (-fields +run):\n%s", fast.ID, diff)
+		}
+	}
+}
+
 func TestPresetUnknown(t *testing.T) {
 	_, err := Preset("ntop")
 	if want := `preset "ntop" is not known; known: generic`; err == nil || err.Error() != want {

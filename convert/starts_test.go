@@ -1,0 +1,194 @@
+package convert
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flow2ipfix/flowlog"
+)
+
+// step is a tuple of a flow, and the start that it must get.
+type step struct {
+	flow  string // which one: its name decides addresses and ports
+	state flowlog.State
+	time  int64
+	want  int64
+}
+
+func TestStarts(t *testing.T) {
+	const b, c, e, none = flowlog.Begin, flowlog.Continue, flowlog.End, flowlog.StateNone
+	for _, tc := range []struct {
+		name  string
+		steps []step
+	}{
+		{"a life", []step{{"x", b, 100, 100}, {"x", c, 400, 100}, {"x", c, 700, 400}, {"x", e, 750, 700}}},
+		{"begin not seen", []step{{"x", c, 400, 400}, {"x", e, 500, 400}}},
+		{"end not seen: begin begins anew", []step{{"x", c, 400, 400}, {"x", b, 500, 500}, {"x", e, 600, 500}}},
+		{"ended: the next one is another flow", []step{{"x", b, 100, 100}, {"x", e, 200, 100}, {"x", e, 300, 300}}},
+		{"two flows", []step{{"x", b, 100, 100}, {"y", b, 150, 150}, {"x", e, 200, 100}, {"y", e, 210, 150}}},
+		{"the same instant", []step{{"x", b, 100, 100}, {"x", e, 100, 100}, {"x", b, 100, 100}, {"x", e, 200, 100}}},
+		{"out of order", []step{{"x", b, 100, 100}, {"x", c, 400, 100}, {"x", c, 300, 300}, {"x", c, 500, 400}}},
+		{"after an hour it is another flow", []step{{"x", b, 100, 100}, {"x", c, 100 + maxGap, 100}, {"x", c, 101 + 2*maxGap, 101 + 2*maxGap}}},
+		{"version 1 stands for itself", []step{{"x", none, 100, 100}, {"x", none, 103, 103}}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := NewStarts(1000)
+			for i, st := range tc.steps {
+				flows := []flowlog.Flow{named(st.flow)}
+				flows[0].State, flows[0].Time = st.state, st.time
+				s.Mark(flowlog.MAC{1}, flows)
+				if flows[0].Start != st.want {
+					t.Errorf("step %d starts at %d, want %d", i, flows[0].Start, st.want)
+				}
+			}
+		})
+	}
+}
+
+func named(name string) flowlog.Flow {
+	f := flow(nil)
+	f.SourcePort = uint16(name[0])
+	f.Start = 0
+	return f
+}
+
+func TestStartsTellsFlowsApart(t *testing.T) {
+	base := named("x")
+	base.State, base.Time = flowlog.Begin, 100
+	other := netip.MustParseAddr("10.9.9.9")
+	for name, change := range map[string]func(*flowlog.Flow, *flowlog.MAC){
+		"source":           func(f *flowlog.Flow, _ *flowlog.MAC) { f.Source = other },
+		"destination":      func(f *flowlog.Flow, _ *flowlog.MAC) { f.Destination = other },
+		"swapped":          func(f *flowlog.Flow, _ *flowlog.MAC) { f.Source, f.Destination = f.Destination, f.Source },
+		"source port":      func(f *flowlog.Flow, _ *flowlog.MAC) { f.SourcePort++ },
+		"destination port": func(f *flowlog.Flow, _ *flowlog.MAC) { f.DestinationPort++ },
+		"protocol":         func(f *flowlog.Flow, _ *flowlog.MAC) { f.Protocol = 17 },
+		"interface":        func(_ *flowlog.Flow, m *flowlog.MAC) { m[5]++ },
+	} {
+		s := NewStarts(1000)
+		s.Mark(flowlog.MAC{1}, []flowlog.Flow{base})
+		f, mac := base, flowlog.MAC{1}
+		f.State, f.Time = flowlog.End, 200
+		change(&f, &mac)
+		flows := []flowlog.Flow{f}
+		s.Mark(mac, flows)
+		if flows[0].Start != 200 {
+			t.Errorf("another %s is taken for the same flow", name)
+		}
+	}
+}
+
+func TestStartsIgnoresDeniedFlows(t *testing.T) {
+	s := NewStarts(1000)
+	f := named("x")
+	f.State, f.Denied, f.Time = flowlog.Begin, true, 100
+	s.Mark(flowlog.MAC{}, []flowlog.Flow{f})
+	f.State, f.Denied, f.Time = flowlog.End, false, 200
+	flows := []flowlog.Flow{f}
+	s.Mark(flowlog.MAC{}, flows)
+	if flows[0].Start != 200 || s.used != 0 {
+		t.Errorf("start %d with %d flows remembered, want 200 and none", flows[0].Start, s.used)
+	}
+}
+
+// manyFlows returns n flows of different ports and addresses.
+func manyFlows(n int, state flowlog.State, time int64) []flowlog.Flow {
+	flows := make([]flowlog.Flow, n)
+	for i := range flows {
+		f := flow(nil)
+		var a [4]byte
+		binary.BigEndian.PutUint32(a[:], 10<<24|uint32(i>>8))
+		f.Source, f.SourcePort, f.State, f.Time = netip.AddrFrom4(a), uint16(i&255), state, time
+		flows[i] = f
+	}
+	return flows
+}
+
+func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
+	s := NewStarts(1 << 20)
+	const n = 200_000
+	before := len(s.table)
+	s.Mark(flowlog.MAC{1}, manyFlows(n, flowlog.Begin, 100))
+	if s.used < n*99/100 || len(s.table) <= before {
+		t.Fatalf("%d of %d flows are remembered in %d sets", s.used, n, len(s.table))
+	}
+	ends := manyFlows(n, flowlog.End, 200)
+	s.Mark(flowlog.MAC{1}, ends)
+	forgotten := 0
+	for i := range ends {
+		if ends[i].Start != 100 {
+			forgotten++
+		}
+	}
+	// Some sets fill up by chance before the table does.
+	if forgotten > n/100 {
+		t.Errorf("%d of %d flows were forgotten", forgotten, n)
+	}
+	if s.used != 0 {
+		t.Errorf("%d flows are remembered after all have ended", s.used)
+	}
+}
+
+func TestStartsIsBounded(t *testing.T) {
+	s := NewStarts(1000)
+	s.Mark(flowlog.MAC{1}, manyFlows(100_000, flowlog.Begin, 100))
+	if len(s.table) != 128 || s.used != 1024 {
+		t.Errorf("%d sets with %d flows, want 128 full ones", len(s.table), s.used)
+	}
+	// The youngest are the ones that stay.
+	late := named("x")
+	late.State, late.Time = flowlog.Begin, 5000
+	s.Mark(flowlog.MAC{2}, []flowlog.Flow{late})
+	late.State, late.Time = flowlog.End, 6000
+	flows := []flowlog.Flow{late}
+	s.Mark(flowlog.MAC{2}, flows)
+	if flows[0].Start != 5000 {
+		t.Errorf("the youngest flow starts at %d, want 5000", flows[0].Start)
+	}
+}
+
+// TestStartsAgainstAMap compares with an unbounded map over a long mix.
+func TestStartsAgainstAMap(t *testing.T) {
+	s := NewStarts(1 << 16)
+	last := map[int]int64{}
+	x := uint64(1)
+	var want, got []int64
+	for i := range 200_000 {
+		x = x*6364136223846793005 + 1442695040888963407
+		id := int(x >> 33 % 500)
+		state := flowlog.State(x>>50%3) + flowlog.Begin
+		now := int64(1_000_000 + i)
+		f := oneFlow(id, state, now)
+		s.Mark(flowlog.MAC{3}, f)
+		start := now
+		if state != flowlog.Begin && last[id] != 0 {
+			start = last[id]
+		}
+		last[id] = now
+		if state == flowlog.End {
+			last[id] = 0
+		}
+		want, got = append(want, start), append(got, f[0].Start)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error("starts differ from those of a map")
+	}
+}
+
+func TestMarkAndRecordsDoNotAllocate(t *testing.T) {
+	s := NewStarts(1 << 12)
+	flows := manyFlows(500, flowlog.Continue, 100)
+	if n := testing.AllocsPerRun(20, func() { s.Mark(flowlog.MAC{1}, flows) }); n != 0 {
+		t.Errorf("Mark takes %v allocations for 500 flows, want none", n)
+	}
+}
+
+func oneFlow(id int, state flowlog.State, time int64) []flowlog.Flow {
+	f := flow(nil)
+	f.SourcePort, f.DestinationPort = uint16(id), uint16(id>>8)
+	f.State, f.Time = state, time
+	return []flowlog.Flow{f}
+}
