@@ -21,7 +21,6 @@ type batch struct {
 	flowlog.Batch
 	origins []convert.Origin // of each record's groups, in order
 
-	mac       flowlog.MAC // of records that have none: from the blob's name
-	delivered func()      // called when the last lane has delivered; may be nil
-	lanes     atomic.Int32
+	mac   flowlog.MAC  // of records that have none: from the blob's name
+	lanes atomic.Int32 // that are not done with it yet
 }

@@ -187,7 +187,6 @@ func (b *Bridge) read(ctx context.Context, d *source.Delta) error {
 	in := &countingReader{r: r, n: &b.Progress.Bytes}
 	dec := flowlog.NewDecoder(in, d.Offset, flowlog.Options{
 		MaxRecordBytes: b.cfg.MaxRecordBytes,
-		Growing:        d.Growing,
 		OnReject: func(r flowlog.Reject) {
 			if b.cfg.OnReject != nil {
 				b.cfg.OnReject(d.Blob, r)
@@ -222,15 +221,12 @@ func (b *Bridge) read(ctx context.Context, d *source.Delta) error {
 		if bt.Len() == 0 {
 			b.free <- bt
 		} else {
-			bt.mac, bt.delivered = mac, nil
-			if offset := dec.Offset(); d.Commit != nil {
-				bt.delivered = func() { d.Commit(offset) }
-			}
+			bt.mac = mac
 			b.decoded <- bt // never full: there are no more batches than it holds
 		}
 		switch {
 		case decodeErr == nil:
-		case errors.Is(decodeErr, io.EOF), errors.Is(decodeErr, flowlog.ErrUnfinished):
+		case errors.Is(decodeErr, io.EOF):
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)

@@ -32,9 +32,6 @@ func (l *lane) run(ctx context.Context, free chan<- *batch) error {
 				return err
 			}
 			if bt.lanes.Add(-1) == 0 {
-				if bt.delivered != nil {
-					bt.delivered()
-				}
 				free <- bt
 			}
 		case <-ctx.Done():

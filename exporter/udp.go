@@ -76,6 +76,9 @@ func (u *udp) send(ctx context.Context, b []byte) error {
 		if err := u.flush(ctx); err != nil {
 			return err
 		}
+		if !u.gather { // from now on
+			return u.write(ctx, b, nil)
+		}
 	}
 	if len(u.held) == 0 {
 		u.segment = len(b)

@@ -23,15 +23,8 @@ type Delta struct {
 	Offset int64
 	// Size is how many bytes the stretch has, or -1 if that is not known.
 	Size int64
-	// Growing says that Azure still writes the blob: a record that is not whole
-	// at the end of the stretch will be, later.
-	Growing bool
 	// Open starts to read. The caller closes the reader.
 	Open func(context.Context) (io.ReadCloser, error)
-	// Commit is called with the offset up to which everything has been
-	// delivered, each time this moves forward, by one goroutine at a time. May
-	// be nil if nobody keeps it.
-	Commit func(offset int64)
 }
 
 // Path is what the right end of a blob's name says about it.
