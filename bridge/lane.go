@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"time"
 
 	"flow2ipfix/convert"
 	"flow2ipfix/exporter"
@@ -19,9 +20,15 @@ type lane struct {
 	skipped  [convert.SkipCount]uint64
 }
 
+// linger is how long a lane waits for more before it sends a message that is not
+// full.
+const linger = 100 * time.Millisecond
+
 // run sends what comes in until in is closed and all of it has left. Batches go
 // back to free when the last lane is done with them.
 func (l *lane) run(ctx context.Context, free chan<- *batch) error {
+	idle := time.NewTimer(linger)
+	defer idle.Stop()
 	for {
 		select {
 		case bt, ok := <-l.in:
@@ -33,6 +40,11 @@ func (l *lane) run(ctx context.Context, free chan<- *batch) error {
 			}
 			if bt.lanes.Add(-1) == 0 {
 				free <- bt
+			}
+			idle.Reset(linger)
+		case <-idle.C:
+			if err := l.session.Flush(ctx); err != nil {
+				return err
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -63,10 +75,6 @@ func (l *lane) export(ctx context.Context, bt *batch) error {
 				l.exported++
 			}
 		}
-	}
-	// What a lane holds back when nothing more comes would arrive late.
-	if len(l.in) == 0 {
-		return l.session.Flush(ctx)
 	}
 	return nil
 }

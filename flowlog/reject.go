@@ -1,6 +1,10 @@
 package flowlog
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Reason says why a piece of a flow log was rejected.
 type Reason uint8
@@ -98,7 +102,7 @@ func (p Piece) String() string {
 }
 
 // MaxQuoteBytes is how much of a rejected piece a Reject quotes.
-const MaxQuoteBytes = 160
+const MaxQuoteBytes = 256
 
 // Reject is one rejected piece of a flow log.
 type Reject struct {
@@ -110,7 +114,10 @@ type Reject struct {
 }
 
 func (r Reject) String() string {
-	return fmt.Sprintf("byte %d: %s rejected: %s: %.*q", r.Offset, r.Piece, r.Reason.Text(), MaxQuoteBytes, r.Quote)
+	// As it stands in the blob, but for what a terminal could mistake for orders.
+	quote := strconv.Quote(r.Quote)
+	quote = strings.ReplaceAll(quote[1:len(quote)-1], `\"`, `"`)
+	return fmt.Sprintf("byte %d: %s rejected: %s: %s", r.Offset, r.Piece, r.Reason.Text(), quote)
 }
 
 // Stats counts what a decoder has read. Tuples = decoded + rejected tuples.

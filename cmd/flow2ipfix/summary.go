@@ -108,9 +108,17 @@ func printSummary(w io.Writer, format string, s *bridge.Summary, took time.Durat
 		fmt.Fprintf(&b, "note      %s of a flow-log version that this program does not know, read like the known ones\n", count(n, "record"))
 	}
 	rate := float64(s.Read.Tuples) / max(took.Seconds(), 1e-9)
-	fmt.Fprintf(&b, "took      %s, %s tuples/s\n", took.Round(time.Millisecond), thousands(uint64(rate)))
+	fmt.Fprintf(&b, "took      %s, %s tuples/s\n", round(took), thousands(uint64(rate)))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// round leaves three or so digits of a duration.
+func round(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(10 * time.Microsecond)
+	}
+	return d.Round(10 * time.Millisecond)
 }
 
 // breakdown lists what is not 0, like "12 begin, 3 denied".
