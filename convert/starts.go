@@ -62,7 +62,7 @@ func NewStarts(maxFlows int) *Starts {
 func (s *Starts) Mark(mac flowlog.MAC, flows []flowlog.Flow) {
 	var m [8]byte
 	copy(m[:], mac[:])
-	nic := binary.LittleEndian.Uint64(m[:])
+	nic := mix(binary.LittleEndian.Uint64(m[:])^s.seed[0], s.seed[1])
 	for i := range flows {
 		f := &flows[i]
 		f.Start = f.Time
@@ -140,11 +140,15 @@ func (s *Starts) grow() {
 // hash returns the hash of a flow's key: interface, addresses, ports and
 // protocol. It is never 0.
 func (s *Starts) hash(nic uint64, f *flowlog.Flow) uint64 {
-	src, dst := f.Source.As16(), f.Destination.As16()
-	ports := uint64(f.SourcePort)<<16 | uint64(f.DestinationPort)
-	h := mix(binary.LittleEndian.Uint64(src[:])^s.seed[0], binary.LittleEndian.Uint64(src[8:])^s.seed[1])
-	h ^= mix(binary.LittleEndian.Uint64(dst[:])^h, binary.LittleEndian.Uint64(dst[8:])^s.seed[0])
-	h ^= mix((nic|uint64(f.Protocol)<<48)^s.seed[1], ports^h)
+	rest := nic ^ (uint64(f.Protocol)<<32 | uint64(f.SourcePort)<<16 | uint64(f.DestinationPort))
+	if f.Source.Is4() {
+		source, destination := f.Source.As4(), f.Destination.As4()
+		pair := uint64(binary.BigEndian.Uint32(source[:]))<<32 | uint64(binary.BigEndian.Uint32(destination[:]))
+		return max(mix(pair^s.seed[0], rest), 1)
+	}
+	source, destination := f.Source.As16(), f.Destination.As16()
+	h := mix(binary.BigEndian.Uint64(source[:])^s.seed[0], binary.BigEndian.Uint64(source[8:])^rest)
+	h = mix(binary.BigEndian.Uint64(destination[:])^h, binary.BigEndian.Uint64(destination[8:])^s.seed[1])
 	return max(h, 1)
 }
 

@@ -35,7 +35,10 @@ func parseMAC(s []byte) (MAC, bool) {
 		m[n/2] = m[n/2]<<4 | c
 		n++
 	}
-	return m, n == 12
+	if n != 12 {
+		return MAC{}, false
+	}
+	return m, true
 }
 
 // String returns the 12 upper-case digits that Azure writes.

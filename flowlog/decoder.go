@@ -89,8 +89,8 @@ func (d *Decoder) Reset(r io.Reader, offset int64) {
 
 // Offset returns the offset in the blob up to which everything is dealt with:
 // decoded, or rejected. It lies at the end of a record or of a rejected piece, or
-// where the list of records begins; never behind the blob's closing brackets,
-// so that it stays true while the blob grows.
+// where the list of records begins; behind the blob's closing brackets only if
+// what was rejected reaches to them, so that it stays true while the blob grows.
 func (d *Decoder) Offset() int64 { return d.offset }
 
 // Stats returns what was read since the last Reset, up to Offset.

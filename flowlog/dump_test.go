@@ -28,21 +28,18 @@ type result struct {
 // decode decodes r, which begins at the given offset, to its end.
 func decode(t testing.TB, r io.Reader, offset int64, opts Options) *result {
 	t.Helper()
-	var out strings.Builder
-	res := &result{}
-	opts.OnReject = func(r Reject) {
-		res.rejects = append(res.rejects, r)
-		fmt.Fprintf(&out, "reject %s %s @%d+%d %s\n", r.Piece, r.Reason, r.Offset, r.Length, r.Quote)
-	}
-	d := NewDecoder(r, offset, opts)
-	res.drain(t, d, &out)
-	res.text = out.String()
-	return res
+	return drain(t, NewDecoder(r, offset, opts))
 }
 
 // drain calls Next until it ends, and holds what its comment promises.
-func (res *result) drain(t testing.TB, d *Decoder, out io.Writer) {
+func drain(t testing.TB, d *Decoder) *result {
 	t.Helper()
+	out := &strings.Builder{}
+	res := &result{}
+	d.opts.OnReject = func(r Reject) {
+		res.rejects = append(res.rejects, r)
+		fmt.Fprintf(out, "reject %s %s @%d+%d %s\n", r.Piece, r.Reason, r.Offset, r.Length, r.Quote)
+	}
 	var b Batch
 	for {
 		b.Reset()
@@ -62,8 +59,8 @@ func (res *result) drain(t testing.TB, d *Decoder, out io.Writer) {
 				res.err = err
 				fmt.Fprintf(out, "error %v @%d\n", err, d.Offset())
 			}
-			res.stats, res.offset = d.Stats(), d.Offset()
-			return
+			res.text, res.stats, res.offset = out.String(), d.Stats(), d.Offset()
+			return res
 		}
 		if len(b.Records) != 1 || b.Records[0].End != d.Offset() {
 			t.Fatalf("Next returned %d records %+v at offset %d", len(b.Records), b.Records, d.Offset())

@@ -126,7 +126,7 @@ type Flow struct {
 // Group is a stretch of a record's flows that share an access rule.
 type Group struct {
 	Kind Kind
-	MAC  MAC // of the group where the record has none
+	MAC  MAC // its own, or else the record's
 	// Rule is the rule that decided, an opaque string such as
 	// "DefaultRule_AllowInternetOutBound" or "PlatformRule".
 	Rule string

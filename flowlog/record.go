@@ -26,7 +26,14 @@ func (d *Decoder) readItem(c byte) (wrapper bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		isRecords, holdsObject := string(key) == "records", bytes.IndexByte(key, '{') >= 0
+		isRecords, holdsFlows := false, false
+		switch string(key) {
+		case "records":
+			isRecords = true
+		case "flowRecords", "properties", "flows", "flowGroups", "flowTuples":
+			holdsFlows = true
+		}
+		holdsObject := bytes.IndexByte(key, '{') >= 0
 		c, err = w.next()
 		if err != nil && !errors.Is(err, io.EOF) {
 			return false, err
@@ -45,7 +52,10 @@ func (d *Decoder) readItem(c byte) (wrapper bool, err error) {
 		if isRecords {
 			return true, nil
 		}
-		return true, w.skip(0)
+		if holdsFlows { // the input begins within a record
+			d.rec.Offset = -1
+		}
+		return !holdsFlows, w.skip(0)
 	default:
 		d.rec.Offset = -1
 		return c == 'n', w.skip(0) // null says that there is no list of records

@@ -2,6 +2,7 @@ package flowlog
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"testing"
@@ -36,7 +37,7 @@ func benchmarkDecoder(b *testing.B, blob []byte) {
 		d.Reset(r, 0)
 		for flows = 0; ; flows += batch.Len() {
 			batch.Reset()
-			if err := d.Next(&batch); err == io.EOF {
+			if err := d.Next(&batch); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				b.Fatal(err)

@@ -1,7 +1,6 @@
 package flowlog
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +34,16 @@ func smallBlob() string {
 	return `{"records":[` + first + `,` + vnetRecord(vnetTuple, vnetTuple) + `]}`
 }
 
+// again decodes a stretch of a blob with a decoder that was used before.
+func again(t *testing.T, d *Decoder, in string, offset int64, growing bool) *result {
+	t.Helper()
+	d.opts.Growing = growing
+	d.Reset(strings.NewReader(in), offset)
+	res := drain(t, d)
+	checkResult(t, in, offset, res)
+	return res
+}
+
 // isInside reports whether an offset lies within one of the records.
 func isInside(records []Record, offset int64) bool {
 	return slices.ContainsFunc(records, func(r Record) bool { return r.Offset < offset && offset < r.End })
@@ -56,9 +65,9 @@ func TestGrowingCuts(t *testing.T) {
 	if len(whole.records) != 2 || whole.flows != 4 || len(whole.rejects) != 1 {
 		t.Fatalf("the blob decodes to\n%s", whole.text)
 	}
+	d := NewDecoder(nil, 0, Options{})
 	for cut := range len(blob) + 1 {
-		first := decode(t, strings.NewReader(blob[:cut]), 0, Options{Growing: true})
-		checkResult(t, blob[:cut], 0, first)
+		first := again(t, d, blob[:cut], 0, true)
 		if first.err != nil && !errors.Is(first.err, ErrUnfinished) {
 			t.Fatalf("cut at %d: %v", cut, first.err)
 		}
@@ -69,8 +78,7 @@ func TestGrowingCuts(t *testing.T) {
 			t.Errorf("cut at %d: error %v", cut, first.err)
 		}
 		rest := blob[first.offset:]
-		second := decode(t, strings.NewReader(rest), first.offset, Options{})
-		checkResult(t, rest, first.offset, second)
+		second := again(t, d, rest, first.offset, false)
 		if diff := cmp.Diff(whole.text, withoutError(first)+second.text); diff != "" {
 			t.Fatalf("cut at %d (-whole +halves):\n%s", cut, diff)
 		}
@@ -78,6 +86,30 @@ func TestGrowingCuts(t *testing.T) {
 			return a.Offset == b.Offset && a.End == b.End
 		}) {
 			t.Fatalf("cut at %d: records at other places", cut)
+		}
+	}
+}
+
+// TestGrowingFaults does the same with a record in the middle that is no JSON:
+// the others come out once each, wherever the first stretch ends.
+func TestGrowingFaults(t *testing.T) {
+	d := NewDecoder(nil, 0, Options{})
+	for _, fault := range []struct{ old, bad string }{
+		{`"time"`, `time`}, {`"flowRecords"`, `,"flowRecords"`}, {`"]}]}]}}`, `"]}]]}}`}, {`"r"`, `"r`}, {`"r"`, "\"\x00\""}, {`"r"`, `{"time":"x"},"r"`},
+	} {
+		blob := `{"records":[` + nsgRecord(2, nsgTuple) + `,` + strings.Replace(vnetRecord(vnetTuple, vnetTuple), fault.old, fault.bad, 1) + `,` +
+			nsgRecord(1, nsgTuple) + `,` + vnetRecord(vnetTuple)
+		whole := decode(t, strings.NewReader(blob), 0, Options{})
+		if len(whole.records) != 3 || whole.stats.Rejected[PieceRecord] == 0 {
+			t.Fatalf("%s came out as\n%s", fault.bad, whole.text)
+		}
+		for cut := range len(blob) + 1 {
+			first := again(t, d, blob[:cut], 0, true)
+			second := again(t, d, blob[first.offset:], first.offset, true)
+			got := slices.Concat(first.records, second.records)
+			if len(got) != 3 || first.flows+second.flows != whole.flows || isInside(whole.records, first.offset) {
+				t.Fatalf("%s, cut at %d: %d records, %d flows\n%s\n%s", fault.bad, cut, len(got), first.flows+second.flows, first.text, second.text)
+			}
 		}
 	}
 }
@@ -136,10 +168,10 @@ func TestGrowingBlocks(t *testing.T) {
 func TestMisalignedStart(t *testing.T) {
 	blob := `{"records":[` + nsgRecord(2, nsgTuple, nsgTuple+`","`+nsgTuple) + `,` + vnetRecord(vnetTuple) + `,` + nsgRecord(1, nsgTuple) + `]}`
 	whole := decode(t, strings.NewReader(blob), 0, Options{})
+	d := NewDecoder(nil, 0, Options{})
 	for start := range len(blob) + 1 {
 		in := blob[start:]
-		res := decode(t, strings.NewReader(in), int64(start), Options{})
-		checkResult(t, in, int64(start), res)
+		res := again(t, d, in, int64(start), false)
 		var want []int64
 		for _, r := range whole.records {
 			if r.Offset >= int64(start) {
@@ -235,22 +267,35 @@ func TestReaderFails(t *testing.T) {
 	blob := smallBlob()
 	whole := decode(t, strings.NewReader(blob), 0, Options{})
 	broken := errors.New("connection reset")
-	for _, cause := range []error{broken, fmt.Errorf("get blob: %w", io.EOF), io.ErrUnexpectedEOF} {
+	d := NewDecoder(nil, 0, Options{})
+	for _, tc := range []struct{ cause, want error }{
+		{broken, broken}, {fmt.Errorf("get blob: %w", io.EOF), io.ErrUnexpectedEOF}, {io.ErrUnexpectedEOF, io.ErrUnexpectedEOF},
+	} {
 		for at := range len(blob) + 1 {
 			for _, growing := range []bool{false, true} {
-				res := decode(t, io.MultiReader(strings.NewReader(blob[:at]), iotest.ErrReader(cause)), 0, Options{Growing: growing})
+				d.opts.Growing = growing
+				d.Reset(io.MultiReader(strings.NewReader(blob[:at]), iotest.ErrReader(tc.cause)), 0)
+				res := drain(t, d)
 				checkResult(t, blob[:at], 0, res)
 				if res.err == nil || !strings.Contains(res.err.Error(), fmt.Sprintf("read flow log at byte %d: ", at)) ||
-					!strings.Contains(res.err.Error(), cause.Error()) {
+					!strings.Contains(res.err.Error(), tc.cause.Error()) {
 					t.Fatalf("broken at %d: %v", at, res.err)
 				}
-				if want := cause; errors.Is(res.err, io.EOF) || cause == broken && !errors.Is(res.err, want) {
+				if errors.Is(res.err, io.EOF) || !errors.Is(res.err, tc.want) {
 					t.Fatalf("broken at %d: %v is the wrong kind of error", at, res.err)
 				}
 				if isInside(whole.records, res.offset) || !strings.HasPrefix(whole.text, withoutError(res)) {
 					t.Fatalf("broken at %d: Offset %d, decoded\n%s", at, res.offset, res.text)
 				}
 			}
+		}
+	}
+	// While a record is looked for.
+	for _, in := range []string{`{"time":tru} `, `{"time":tru}{"`, `{"time":tru}{"ti`, `{"time":tru}{ `} {
+		res := decode(t, io.MultiReader(strings.NewReader(in), iotest.ErrReader(broken)), 0, Options{})
+		checkResult(t, in, 0, res)
+		if !errors.Is(res.err, broken) || len(res.records) > 0 || len(res.rejects) != 1 {
+			t.Errorf("broken behind %s: %v\n%s", in, res.err, res.text)
 		}
 	}
 	res := decode(t, emptyReader{}, 5, Options{})
@@ -276,16 +321,13 @@ func TestReset(t *testing.T) {
 		d.Reset(before, 1000)
 		for b.Reset(); d.Next(&b) == nil; {
 		}
-		var out bytes.Buffer
-		res := &result{}
 		d.Reset(strings.NewReader(blob), 0)
-		res.drain(t, d, &out)
-		got := out.String()
-		if rejected := strings.LastIndex(want.text, "reject"); rejected >= 0 && d.Stats() != want.stats {
-			t.Errorf("after a Reset: %+v, want %+v", d.Stats(), want.stats)
+		got := drain(t, d)
+		if diff := cmp.Diff(want.text, got.text); diff != "" {
+			t.Errorf("decoded after a Reset (-want +got):\n%s", diff)
 		}
-		if res.flows != want.flows || !strings.Contains(got, "record v4") || res.offset != want.offset {
-			t.Errorf("after a Reset:\n%s", got)
+		if got.offset != want.offset || got.stats != want.stats {
+			t.Errorf("after a Reset: ended at %d with %+v, want %d with %+v", got.offset, got.stats, want.offset, want.stats)
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 // The tuple parsers read from a slice in which a '"' stands behind the tuple, or
 // a byte that no tuple can hold (0 at the end of the window), so that no loop
 // needs to ask for the length: every number and address ends at a byte that is
-// not its own. They neither allocate nor keep the slice.
+// not its own. They do not keep the slice, and allocate for an invalid address
+// only.
 //
 // They return where they stopped, which is at the '"' when the reason is
 // reasonNone. Nearly all tuples of the world never get here: see fastTuple.
@@ -269,6 +270,9 @@ func parseAddr(b []byte, i int) (netip.Addr, int, bool) {
 			break
 		}
 		i++
+	}
+	if b[i] == 0 {
+		return netip.Addr{}, i, false // the window ends within it; the error below would allocate
 	}
 	if i-start > len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") {
 		return netip.Addr{}, i, false

@@ -12,9 +12,9 @@ time=${1:-10s}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# fuzz PACKAGE TARGET
+# fuzz MODULE PACKAGE TARGET
 fuzz() {
-    go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" "$1" 2>&1 | tee "$log"
+    go -C "$1" test -run '^$' -fuzz "^$3\$" -fuzztime "$time" "$2" 2>&1 | tee "$log"
 }
 
 # only_late says whether the last failure was nothing but the end of the time.
@@ -25,19 +25,21 @@ only_late() {
 
 count=0
 failed=()
-packages=$(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...)
-for package in $packages; do
-    # In an assignment, so that a package that does not build ends the run.
-    listed=$(go test -list '^Fuzz' "$package")
-    for target in $(grep '^Fuzz' <<<"$listed" || true); do
-        echo "fuzz: $package $target for $time"
-        count=$((count + 1))
-        fuzz "$package" "$target" && continue
-        if only_late; then
-            echo "fuzz: the time ran out in the middle of an input; trying $target once more"
-            fuzz "$package" "$target" && continue
-        fi
-        failed+=("$package.$target")
+for module in . test; do
+    packages=$(go -C "$module" list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./...)
+    for package in $packages; do
+        # In an assignment, so that a package that does not build ends the run.
+        listed=$(go -C "$module" test -list '^Fuzz' "$package")
+        for target in $(grep '^Fuzz' <<<"$listed" || true); do
+            echo "fuzz: $package $target for $time"
+            count=$((count + 1))
+            fuzz "$module" "$package" "$target" && continue
+            if only_late; then
+                echo "fuzz: the time ran out in the middle of an input; trying $target once more"
+                fuzz "$module" "$package" "$target" && continue
+            fi
+            failed+=("$package.$target")
+        done
     done
 done
 

@@ -1,11 +1,15 @@
-// A module of its own: go-ipfix's exporter brings klog and pion/dtls v2, which
-// the product must never link and whose checksums the root go.sum should not
-// hold. Nothing here imports the product; it is built and run as a program.
-module flow2ipfix/test/bench
+// A module of its own: go-ipfix's exporter and collector bring klog and
+// pion/dtls v2, which the product must never link and whose checksums the root
+// go.sum should not hold. Nothing here imports the product; it is built and run
+// as a program.
+module flow2ipfix/test
 
 go 1.26.0
 
-require github.com/vmware/go-ipfix v0.17.0
+require (
+	github.com/vmware/go-ipfix v0.17.0
+	k8s.io/klog/v2 v2.140.0
+)
 
 require (
 	github.com/go-logr/logr v1.4.3 // indirect
@@ -15,5 +19,4 @@ require (
 	golang.org/x/crypto v0.53.0 // indirect
 	golang.org/x/net v0.56.0 // indirect
 	golang.org/x/sys v0.46.0 // indirect
-	k8s.io/klog/v2 v2.140.0 // indirect
 )

@@ -32,7 +32,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.root, "root", "../..", "the `folder` of the repository")
+	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
 	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to use instead of building one")
 	flag.StringVar(&o.file, "file", "", "a flow log to send instead of making one")
 	flag.StringVar(&o.load.Kind, "kind", "vnet", "kind of flow log to make, vnet or nsg")
@@ -62,7 +62,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	yardstick := filepath.Join(dir, "yardstick")
-	if err := bench.Build(ctx, filepath.Join(o.root, "test", "bench"), "./cmd/yardstick", yardstick); err != nil {
+	if err := bench.Build(ctx, filepath.Join(o.root, "test"), "./bench/cmd/yardstick", yardstick); err != nil {
 		return err
 	}
 	if o.product == "" {
