@@ -54,13 +54,20 @@ func (l *lane) run(ctx context.Context, free chan<- *batch) error {
 
 func (l *lane) export(ctx context.Context, bt *batch) error {
 	var out [convert.MaxRecords]templates.Record
+	oldest := l.policy.Filter.Oldest()
 	next := 0
 	for i := range bt.Records {
-		groups := bt.Groups(&bt.Records[i])
+		r := &bt.Records[i]
+		groups := bt.Groups(r)
 		for k := range groups {
 			origin := bt.origins[next]
+			origin.Oldest = oldest
 			next++
 			flows := bt.Flows(&groups[k])
+			if !l.policy.Filter.Group(r, &groups[k]) {
+				l.skipped[convert.SkippedFilter] += uint64(len(flows))
+				continue
+			}
 			for j := range flows {
 				n, skip := l.policy.Records(origin, &flows[j], &out)
 				if n == 0 {

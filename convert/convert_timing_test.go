@@ -14,7 +14,7 @@ func BenchmarkRecords(b *testing.B) {
 	var out [MaxRecords]templates.Record
 	b.ReportAllocs()
 	for b.Loop() {
-		p.Records(Origin{1, 7}, &f, &out)
+		p.Records(Origin{Domain: 1, Interface: 7}, &f, &out)
 	}
 }
 

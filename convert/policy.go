@@ -24,6 +24,8 @@ type Policy struct {
 	// their protocol, for collectors that discard records without packets.
 	// The volume is invented.
 	DeniedCountOne bool
+	// Filter chooses among all flows.
+	Filter Filter
 }
 
 // Skip is the rule by which a flow becomes no record at all.
@@ -36,20 +38,24 @@ const (
 	SkippedBegin
 	// SkippedDenied is a denied flow under a policy that leaves them out.
 	SkippedDenied
+	// SkippedFilter is a flow that the filter did not choose.
+	SkippedFilter
+	// SkippedOld is a flow that ended too long ago.
+	SkippedOld
 	// SkipCount is how many values Skip has.
 	SkipCount
 )
 
 // String returns the rule's name: lower case, no spaces.
 func (s Skip) String() string {
-	return [...]string{"none", "begin", "denied", "unknown"}[min(s, SkipCount)]
+	return [...]string{"none", "begin", "denied", "filter", "old", "unknown"}[min(s, SkipCount)]
 }
 
-// Origin is what the flows of a group have in common, as Tracker.Origin
-// found it.
+// Origin is what the flows of a group have in common beside what the group says.
 type Origin struct {
 	Domain    uint32 // observation domain of the flow log's target
 	Interface uint32 // index of the network interface
+	Oldest    int64  // what Filter.Oldest says now
 }
 
 // MaxRecords is how many records a flow becomes at most.
@@ -61,6 +67,12 @@ const MaxRecords = 2
 // direction swapped. It returns how many records it wrote, or by which rule it
 // wrote none. It does not allocate.
 func (p *Policy) Records(o Origin, f *flowlog.Flow, out *[MaxRecords]templates.Record) (int, Skip) {
+	if f.Time < o.Oldest {
+		return 0, SkippedOld
+	}
+	if len(p.Filter.Prefixes) > 0 && !p.Filter.has(f) {
+		return 0, SkippedFilter
+	}
 	event := templates.FlowUpdate
 	switch {
 	case f.Denied:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -34,6 +35,11 @@ type replayFlags struct {
 	begin          string
 	denied         string
 	deniedCounters string
+	targets        []string
+	rules          []string
+	macs           []string
+	prefixes       []string
+	maxAge         time.Duration
 	speed          float64
 	shift          bool
 	summary        string
@@ -64,6 +70,11 @@ func newReplay(u *ui, stdin io.Reader) *cobra.Command {
 	fl.StringVar(&f.begin, "begin", "skip", "flows that only began (state B, no counters): skip or export")
 	fl.StringVar(&f.denied, "denied", "export", "denied flows: export or skip")
 	fl.StringVar(&f.deniedCounters, "denied-counters", "zero", "packets of a denied flow: zero, or one for collectors that discard records without packets")
+	fl.StringArrayVar(&f.targets, "target", nil, "only flow logs of resources like this; '*' stands for anything; repeat for several")
+	fl.StringArrayVar(&f.rules, "rule", nil, "only flows of rules like this; repeat for several")
+	fl.StringArrayVar(&f.macs, "mac", nil, "only flows of the interface with this MAC; repeat for several")
+	fl.StringArrayVar(&f.prefixes, "prefix", nil, "only flows from or to this prefix, like 10.1.0.0/16; repeat for several")
+	fl.DurationVar(&f.maxAge, "max-age", 0, "only flows that ended less than so long ago, like 24h; 0 is no limit")
 	fl.StringVar(&f.domain, "observation-domain", "per_target", "per_target, or one number for everything")
 	fl.StringVar(&f.localAddress, "local-address", "", "IP address to send from")
 	fl.Float64Var(&f.speed, "speed", 0, "replay in log time, this many times faster; 0 does not wait")
@@ -89,6 +100,24 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		ExportBegin:    choice("begin", f.begin, "skip", "export") == "export",
 		SkipDenied:     choice("denied", f.denied, "export", "skip") == "skip",
 		DeniedCountOne: choice("denied-counters", f.deniedCounters, "zero", "one") == "one",
+	}
+	policy.Filter = convert.Filter{Targets: f.targets, Rules: f.rules, MaxAge: f.maxAge}
+	for _, text := range f.macs {
+		mac, ok := flowlog.ParseMAC(text)
+		if !ok {
+			errs = append(errs, fmt.Errorf("--mac: want 12 hexadecimal digits, got %q", text))
+		}
+		policy.Filter.MACs = append(policy.Filter.MACs, mac)
+	}
+	for _, text := range f.prefixes {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--prefix: want a prefix like 10.1.0.0/16 or 2001:db8::/32, got %q", text))
+		}
+		policy.Filter.Prefixes = append(policy.Filter.Prefixes, prefix)
+	}
+	if f.maxAge < 0 {
+		errs = append(errs, fmt.Errorf("--max-age: want 0 or more, got %v", f.maxAge))
 	}
 	choice("summary", f.summary, "text", "json")
 	if f.domain != "per_target" {
