@@ -71,7 +71,7 @@ func fileLane(t *testing.T, dir, name string, policy convert.Policy) Lane {
 	return Lane{Name: name, Policy: policy, Exporter: exporter.Config{URL: "file:" + filepath.Join(dir, name), Templates: set}}
 }
 
-func run(t *testing.T, ctx context.Context, cfg Config, deltas []*source.Delta) (*Summary, error) {
+func run(ctx context.Context, t *testing.T, cfg Config, deltas []*source.Delta) (*Summary, error) {
 	t.Helper()
 	if cfg.Interfaces == nil {
 		cfg.Interfaces = &convert.MemoryInterfaces{}
@@ -143,7 +143,7 @@ func TestEverythingArrives(t *testing.T) {
 	} {
 		deltas, totals := generated(t, cfg)
 		dir := t.TempDir()
-		s, err := run(t, t.Context(), Config{Lanes: []Lane{
+		s, err := run(t.Context(), t, Config{Lanes: []Lane{
 			fileLane(t, dir, "default", convert.Policy{}),
 			fileLane(t, dir, "everything", convert.Policy{ExportBegin: true}),
 			fileLane(t, dir, "allowed", convert.Policy{SkipDenied: true}),
@@ -174,7 +174,7 @@ func TestEverythingArrives(t *testing.T) {
 func TestVersion1IsExported(t *testing.T) {
 	deltas, totals := generated(t, flowgen.Config{Kind: flowgen.NSGv1, NICs: 1, Minutes: 5, Tuples: 50, Seed: 3})
 	dir := t.TempDir()
-	s, err := run(t, t.Context(), Config{Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})}}, deltas)
+	s, err := run(t.Context(), t, Config{Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})}}, deltas)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestBadInputCostsNothingElse(t *testing.T) {
 	var failed []string
 	broken := errors.New("broken pipe")
 	dir := t.TempDir()
-	s, err := run(t, t.Context(), Config{
+	s, err := run(t.Context(), t, Config{
 		Lanes:       []Lane{fileLane(t, dir, "x", convert.Policy{})},
 		OnReject:    func(blob string, r flowlog.Reject) { rejects = append(rejects, reject{blob, r.Reason}) },
 		OnBlobError: func(blob string, err error) { failed = append(failed, blob+": "+err.Error()) },
@@ -252,7 +252,7 @@ func TestInterfaceFromTheBlobsName(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if _, err := run(t, t.Context(), Config{Interfaces: interfaces, Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})}}, []*source.Delta{blob(name, content)}); err != nil {
+	if _, err := run(t.Context(), t, Config{Interfaces: interfaces, Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})}}, []*source.Delta{blob(name, content)}); err != nil {
 		t.Fatal(err)
 	}
 	readFile(t, filepath.Join(dir, "x"), func(r *collect.Record) {
@@ -279,7 +279,7 @@ func TestFailingLaneEndsTheRun(t *testing.T) {
 	dir := t.TempDir()
 	refused := fileLane(t, dir, "refused", convert.Policy{})
 	refused.Exporter.URL = url
-	if _, err := run(t, t.Context(), Config{Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{}), refused}}, deltas); !errors.Is(err, exporter.ErrRefused) {
+	if _, err := run(t.Context(), t, Config{Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{}), refused}}, deltas); !errors.Is(err, exporter.ErrRefused) {
 		t.Errorf("Run = %v, want %v", err, exporter.ErrRefused)
 	}
 }
@@ -290,7 +290,7 @@ func (failingInterfaces) Index(flowlog.MAC) (uint32, error) { return 0, errors.N
 
 func TestInterfaceThatCannotBeKept(t *testing.T) {
 	dir := t.TempDir()
-	_, err := run(t, t.Context(), Config{Interfaces: failingInterfaces{}, Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})}}, []*source.Delta{blob("a", records(good))})
+	_, err := run(t.Context(), t, Config{Interfaces: failingInterfaces{}, Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})}}, []*source.Delta{blob("a", records(good))})
 	if err == nil || err.Error() != "number interface 00224871C205: disk full" {
 		t.Errorf("Run = %v", err)
 	}
@@ -334,7 +334,7 @@ func TestRunEndsWithTheContext(t *testing.T) {
 			return len(p), nil
 		}))
 	})
-	if _, err := run(t, ctx, Config{Lanes: []Lane{lane}}, []*source.Delta{d}); !errors.Is(err, cause) {
+	if _, err := run(ctx, t, Config{Lanes: []Lane{lane}}, []*source.Delta{d}); !errors.Is(err, cause) {
 		t.Errorf("Run = %v, want %v", err, cause)
 	}
 }
@@ -389,7 +389,7 @@ func TestSpeedAndShift(t *testing.T) {
 			var begin time.Time
 			synctest.Test(t, func(t *testing.T) {
 				begin = time.Now()
-				if _, err := run(t, t.Context(), Config{
+				if _, err := run(t.Context(), t, Config{
 					Speed: tc.speed, ShiftToNow: tc.shift,
 					Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})},
 				}, []*source.Delta{blob("a", minutes(5))}); err != nil {
@@ -421,7 +421,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 		dir := t.TempDir()
 		lane := fileLane(t, dir, "x", convert.Policy{})
 		lane.Exporter.URL = "file:/dev/null"
-		if _, err := run(t, t.Context(), Config{Lanes: []Lane{lane}}, []*source.Delta{delta("long", long)}); err != nil {
+		if _, err := run(t.Context(), t, Config{Lanes: []Lane{lane}}, []*source.Delta{delta("long", long)}); err != nil {
 			t.Fatal(err)
 		}
 	})

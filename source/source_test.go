@@ -16,11 +16,13 @@ func TestParsePath(t *testing.T) {
 	}{
 		{
 			"insights-logs-flowlogflowevent/flowLogResourceID=/SUB_NETWORKWATCHERRG/NETWORKWATCHER_WESTEUROPE_X-FLOWLOG/y=2026/m=11/d=21/h=02/m=00/macAddress=000D3A123456/PT1H.json",
-			Path{"insights-logs-flowlogflowevent/flowLogResourceID=/SUB_NETWORKWATCHERRG/NETWORKWATCHER_WESTEUROPE_X-FLOWLOG", hour, "000D3A123456"}, true,
+			Path{"insights-logs-flowlogflowevent/flowLogResourceID=/SUB_NETWORKWATCHERRG/NETWORKWATCHER_WESTEUROPE_X-FLOWLOG", hour, "000D3A123456"},
+			true,
 		},
 		{
 			"resourceId=/SUBSCRIPTIONS/S/RESOURCEGROUPS/R/PROVIDERS/MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/N/y=2026/m=11/d=21/h=02/m=00/macAddress=000d3a123456/PT1H.json",
-			Path{"resourceId=/SUBSCRIPTIONS/S/RESOURCEGROUPS/R/PROVIDERS/MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/N", hour, "000d3a123456"}, true,
+			Path{"resourceId=/SUBSCRIPTIONS/S/RESOURCEGROUPS/R/PROVIDERS/MICROSOFT.NETWORK/NETWORKSECURITYGROUPS/N", hour, "000d3a123456"},
+			true,
 		},
 		{"resourceId=/N/y=2026/m=11/d=21/h=02/m=00/PT1H.json", Path{"resourceId=/N", hour, ""}, true}, // before 2018
 		{"y=2026/m=11/d=21/h=02/m=00/macAddress=000D3A123456/PT1H.json", Path{"", hour, "000D3A123456"}, true},

@@ -76,8 +76,10 @@ func collectedText(s collect.Stats) string {
 		n    uint64
 		noun string
 	}{
-		{s.SequenceGaps, "lost record"}, {s.MissingMessages, "lost message"},
-		{s.MissingTemplate, "set without template"}, {s.DecodeErrors, "decoding error"},
+		{s.SequenceGaps, "lost record"},
+		{s.MissingMessages, "lost message"},
+		{s.MissingTemplate, "set without template"},
+		{s.DecodeErrors, "decoding error"},
 		{s.RefusedConnections, "refused connection"},
 	} {
 		if bad.n > 0 {

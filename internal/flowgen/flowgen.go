@@ -224,7 +224,7 @@ func (g *Generator) AppendRecord(dst []byte, nic, minute int) []byte {
 	if n.minute == g.cfg.Minutes {
 		n.live = nil
 	}
-	dst, counts := g.encode(dst, n, g.RecordTime(nic, minute), from)
+	dst, counts := g.encode(dst, n, g.RecordTime(nic, minute))
 	g.mu.Lock()
 	g.totals.add(&counts)
 	g.mu.Unlock()

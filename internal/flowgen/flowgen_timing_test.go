@@ -15,8 +15,10 @@ func BenchmarkAppendRecord(b *testing.B) {
 				name += "+ipv6"
 			}
 			b.Run(name, func(b *testing.B) {
-				cfg := Config{Kind: kind, NICs: 1, Start: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC),
-					Minutes: MaxMinutes, Tuples: 16667, Seed: 1, IPv6: ipv6}
+				cfg := Config{
+					Kind: kind, NICs: 1, Start: time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC),
+					Minutes: MaxMinutes, Tuples: 16667, Seed: 1, IPv6: ipv6,
+				}
 				g, err := New(cfg)
 				if err != nil {
 					b.Fatal(err)

@@ -94,7 +94,7 @@ func newTupleTexts(kind Kind) (texts tupleTexts) {
 }
 
 // encode appends the record with the tuples in g.events, and counts them.
-func (g *Generator) encode(dst []byte, n *nic, recordTime time.Time, from int64) ([]byte, Totals) {
+func (g *Generator) encode(dst []byte, n *nic, recordTime time.Time) ([]byte, Totals) {
 	slices.Sort(g.keys)
 	counts := Totals{Records: 1}
 

@@ -110,20 +110,30 @@ const numProfiles = 14
 var profiles = [numProfiles]profile{
 	{weight: 400, port: 443, rule: internetOut, nsgRule: internetOut, peers: internet, // HTTPS clients
 		life: life{96, 120, 34, 5, 1}, sent: octets{90, 700}, received: octets{300, 1460}},
-	{weight: 40, port: 80, rule: internetOut, nsgRule: internetOut, peers: internet,
-		life: life{128, 118, 10, 0, 0}, sent: octets{70, 300}, received: octets{300, 1460}},
-	{weight: 100, udp: true, port: 53, rule: platform, nsgRule: internetOut, peers: resolvers,
-		life: life{200, 56, 0, 0, 0}, boost: -6, sent: octets{60, 110}, received: octets{90, 512}},
-	{weight: 20, udp: true, port: 123, rule: internetOut, nsgRule: internetOut, peers: internet,
-		life: life{0, 0, 240, 16, 0}, boost: -8, sent: octets{90, 90}, received: octets{90, 132}},
+	{
+		weight: 40, port: 80, rule: internetOut, nsgRule: internetOut, peers: internet,
+		life: life{128, 118, 10, 0, 0}, sent: octets{70, 300}, received: octets{300, 1460},
+	},
+	{
+		weight: 100, udp: true, port: 53, rule: platform, nsgRule: internetOut, peers: resolvers,
+		life: life{200, 56, 0, 0, 0}, boost: -6, sent: octets{60, 110}, received: octets{90, 512},
+	},
+	{
+		weight: 20, udp: true, port: 123, rule: internetOut, nsgRule: internetOut, peers: internet,
+		life: life{0, 0, 240, 16, 0}, boost: -8, sent: octets{90, 90}, received: octets{90, 132},
+	},
 	{weight: 240, inbound: true, port: 443, rule: httpsIn, nsgRule: httpsIn, peers: internet, // HTTPS service
 		life: life{64, 148, 38, 5, 1}, boost: 1, sent: octets{70, 400}, received: octets{400, 1460}},
-	{weight: 5, inbound: true, port: 22, rule: sshIn, nsgRule: sshIn, peers: internet,
-		life: life{0, 20, 80, 120, 36}, sent: octets{60, 200}, received: octets{80, 900}},
+	{
+		weight: 5, inbound: true, port: 22, rule: sshIn, nsgRule: sshIn, peers: internet,
+		life: life{0, 20, 80, 120, 36}, sent: octets{60, 200}, received: octets{80, 900},
+	},
 	{weight: 60, encrypt: true, port: 1433, rule: vnetOut, nsgRule: vnetOut, peers: sameVNet, // SQL pools
 		life: life{0, 120, 100, 26, 10}, boost: 1, sent: octets{80, 900}, received: octets{100, 1400}},
-	{weight: 45, encrypt: true, inbound: true, port: 8080, rule: vnetIn, nsgRule: vnetIn, peers: sameVNet,
-		life: life{100, 100, 40, 12, 4}, sent: octets{80, 600}, received: octets{200, 1400}},
+	{
+		weight: 45, encrypt: true, inbound: true, port: 8080, rule: vnetIn, nsgRule: vnetIn, peers: sameVNet,
+		life: life{100, 100, 40, 12, 4}, sent: octets{80, 600}, received: octets{200, 1400},
+	},
 	{weight: 3, port: 443, rule: storageOut, nsgRule: storageOut, peers: storage, // backups
 		life: life{0, 0, 56, 120, 80}, boost: 4, sent: octets{1200, 1460}, received: octets{54, 90}},
 	{weight: 5, inbound: true, port: 8443, rule: platform, nsgRule: httpsIn, peers: internet, // behind a load balancer

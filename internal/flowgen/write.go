@@ -165,7 +165,7 @@ func replace(dir, path string, write func(*os.File) error) (err error) {
 	}
 	defer func() {
 		if err != nil {
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name())
 		}
 	}()
 	if err = write(f); err == nil {

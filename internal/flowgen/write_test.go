@@ -110,7 +110,7 @@ func TestWriteDirStops(t *testing.T) {
 	cancel()
 	dir := t.TempDir()
 	err := newGenerator(t, Config{NICs: 1, Minutes: 5, Tuples: 5}).WriteDir(ctx, dir)
-	if err != context.Canceled {
+	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 	if diff := cmp.Diff(map[string]string{}, readDir(t, dir)); diff != "" {
@@ -253,7 +253,7 @@ func TestGrowStops(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Minute)
 		defer cancel()
 		begin := time.Now()
-		if err := g.Grow(ctx, dir, 1); err != context.DeadlineExceeded {
+		if err := g.Grow(ctx, dir, 1); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
 		}
 		if took := time.Since(begin); took != 30*time.Minute {
