@@ -51,8 +51,8 @@ type Decoder struct {
 	stats   Stats
 	lost    Stats // of the record being read, added to stats when it is whole
 
-	// resync is set after a syntax error: what follows is looked through for
-	// the beginning of a record.
+	// resync is set after a syntax error or a torn record, until a whole one
+	// comes: what follows is looked through for the beginning of a record.
 	resync bool
 	offset int64
 	err    error // that ended the input

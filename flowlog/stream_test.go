@@ -110,6 +110,9 @@ func TestGrowingFaults(t *testing.T) {
 			if len(got) != 3 || first.flows+second.flows != whole.flows || isInside(whole.records, first.offset) {
 				t.Fatalf("%s, cut at %d: %d records, %d flows\n%s\n%s", fault.bad, cut, len(got), first.flows+second.flows, first.text, second.text)
 			}
+			if n := len(first.rejects); n > 0 && first.offset <= first.rejects[n-1].Offset {
+				t.Fatalf("%s, cut at %d: what is rejected at %d will be rejected again from %d on", fault.bad, cut, first.rejects[n-1].Offset, first.offset)
+			}
 		}
 	}
 }

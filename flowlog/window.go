@@ -1,0 +1,101 @@
+package flowlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// window is a stretch of the input in memory. It slides: what stands before
+// keep is given up when room is needed, and it grows while a record is larger
+// than it.
+//
+// buf[end] is always 0, which no valid token contains: scanning loops stop there
+// and ask for more. padBytes can be read from there. base+pos is the offset in
+// the blob.
+type window struct {
+	r    io.Reader
+	err  error // of r; sticky
+	buf  []byte
+	base int64 // offset of buf[0]
+	pos  int   // next byte to be read
+	end  int   // behind the last byte that was read
+	keep int   // first byte that must stay
+
+	limit    int    // of what may be kept, in bytes
+	dropping bool   // the record is too large: nothing before pos is kept
+	head     []byte // how the record that was dropped last begins
+
+	scratch [64]byte // for keys and short unescaped strings
+}
+
+const (
+	windowBytes  = 256 << 10
+	minReadBytes = 32 << 10
+)
+
+func (w *window) reset(r io.Reader, base int64) {
+	buf := w.buf
+	if len(buf) != windowBytes+padBytes {
+		buf = make([]byte, windowBytes+padBytes)
+	}
+	buf[0] = 0
+	*w = window{r: r, buf: buf, base: base, limit: w.limit}
+}
+
+func (w *window) offset() int64 { return w.base + int64(w.pos) }
+
+// fill reads more input behind end. Indexes into buf change; pos and keep
+// follow. It returns io.EOF or the reader's error when nothing more comes. When
+// the window is full it only starts dropping: callers look again and call again.
+func (w *window) fill() error {
+	if w.err != nil {
+		return w.err
+	}
+	if w.dropping {
+		w.keep = w.pos
+	}
+	if free := len(w.buf) - padBytes - w.end; free < minReadBytes && w.keep > 0 {
+		n := copy(w.buf, w.buf[w.keep:w.end])
+		w.base += int64(w.keep)
+		w.pos -= w.keep
+		w.end = n
+		w.keep = 0
+		w.buf[n] = 0
+	}
+	if free := len(w.buf) - padBytes - w.end; free < minReadBytes {
+		if w.end >= w.limit {
+			w.dropping = true
+			w.head = append(w.head[:0], w.buf[w.keep:min(w.keep+MaxQuoteBytes, w.end)]...)
+			return nil
+		}
+		grown := make([]byte, min(2*len(w.buf), w.limit+minReadBytes+padBytes))
+		copy(grown, w.buf[:w.end])
+		w.buf = grown
+	}
+	for range 100 {
+		n, err := w.r.Read(w.buf[w.end : len(w.buf)-padBytes])
+		w.end += n
+		w.buf[w.end] = 0
+		if err != nil {
+			w.err = readError(err)
+		}
+		if n > 0 {
+			return nil
+		}
+		if err != nil {
+			return w.err
+		}
+	}
+	w.err = io.ErrNoProgress
+	return w.err
+}
+
+// readError makes sure that only io.EOF itself passes for the end of the input.
+// An error that wraps it, as of a connection that broke, is a failure.
+func readError(err error) error {
+	if err != io.EOF && errors.Is(err, io.EOF) { //nolint:errorlint // io.Reader: the end is io.EOF, not wrapped
+		return fmt.Errorf("%w: %v", io.ErrUnexpectedEOF, err) //nolint:errorlint // io.EOF must not be found in it
+	}
+	return err
+}
