@@ -11,6 +11,13 @@ import (
 // cache between reader and lane, large enough that handing it over costs nothing.
 const batchFlows = 2048
 
+// batchRecords bounds a batch of records that hold next to no flows.
+const batchRecords = 512
+
+// giantFlows is how many flows make a batch so large (7 MiB) that no second one
+// is decoded before it has left.
+const giantFlows = 64 << 10
+
 // batchCount is how many batches there are, which bounds what is in memory when
 // a collector is slow.
 const batchCount = 4
@@ -20,6 +27,7 @@ const batchCount = 4
 type batch struct {
 	flowlog.Batch
 	origins []convert.Origin // of each record's groups, in order
+	shifts  []int64          // how far each record's times are moved, in ms; empty: not at all
 
 	mac   flowlog.MAC  // of records that have none: from the blob's name
 	lanes atomic.Int32 // that are not done with it yet

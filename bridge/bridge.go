@@ -39,9 +39,12 @@ type Config struct {
 	// Speed plays records back in the time in which they were logged, this many
 	// times faster; 0 is as fast as it goes.
 	Speed float64
-	// ShiftToNow moves a record's times so that it seems to be logged when it
-	// is sent.
+	// ShiftToNow moves a record's times, starts and ends alike, so that it seems
+	// to be logged when it is sent.
 	ShiftToNow bool
+	// OnLaneError is called once for each lane that cannot send any more; the
+	// others go on. May be nil. It is called by the lane's goroutine.
+	OnLaneError func(lane string, err error)
 }
 
 // Lane is one collector, and what it is told.
@@ -64,6 +67,7 @@ type Bridge struct {
 	Progress Progress
 
 	summary Summary
+	targets convert.Domains // hashes of targets, whatever the domains are
 }
 
 // Progress counts what was read so far.
@@ -78,6 +82,10 @@ type Summary struct {
 	Read               flowlog.Stats
 	ByState            [StateCount]uint64 // decoded tuples
 	Lanes              []LaneSummary
+	// Interfaces and Targets say what the numbers in the records mean: by
+	// interface index, and by observation domain.
+	Interfaces map[uint32]flowlog.MAC
+	Targets    map[uint32]string
 }
 
 // Decoded returns the number of tuples that were decoded.
@@ -85,8 +93,11 @@ func (s *Summary) Decoded() uint64 { return s.Read.Tuples - s.Read.Rejected[flow
 
 // LaneSummary is what a lane has done. Exported and Skipped count tuples and add
 // up to what was decoded; Sent counts records.
+// What a lane could not send any more, after an error or when the run was ended,
+// is missing in both.
 type LaneSummary struct {
 	Name     string
+	Err      error // why the lane stopped sending; nil if it did not
 	Exported uint64
 	Skipped  [convert.SkipCount]uint64
 	Sent     exporter.Stats
@@ -113,12 +124,16 @@ const (
 
 // New connects to all collectors.
 func New(ctx context.Context, cfg Config) (*Bridge, error) {
+	if len(cfg.Lanes) == 0 {
+		return nil, errors.New("bridge: want at least one lane")
+	}
 	b := &Bridge{
 		cfg:     cfg,
 		free:    make(chan *batch, batchCount),
 		decoded: make(chan *batch, batchCount),
 		starts:  convert.NewStarts(convert.DefaultMaxFlows),
 		clock:   clock{speed: cfg.Speed, shift: cfg.ShiftToNow},
+		summary: Summary{Interfaces: map[uint32]flowlog.MAC{}, Targets: map[uint32]string{}},
 	}
 	for range batchCount {
 		b.free <- new(batch)
@@ -141,12 +156,25 @@ func (b *Bridge) close() error {
 	return errors.Join(errs...)
 }
 
-// Run reads the deltas in order and returns when every lane has sent everything,
-// or a lane cannot send, or ctx ends. The summary is true in each case.
+// Run reads the deltas in order and returns when every lane has sent everything
+// or failed, or ctx ends. The error is that of the lanes that failed, or why ctx
+// ended. The summary is valid in each case.
 func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, error) {
 	group, ctx := errgroup.WithContext(ctx)
+	reading, stopReading := context.WithCancelCause(ctx)
+	defer stopReading(nil)
+	var dead atomic.Int32
 	for _, l := range b.lanes {
-		group.Go(func() error { return l.run(ctx, b.free) })
+		group.Go(func() error {
+			return l.run(ctx, b.free, func(err error) {
+				if b.cfg.OnLaneError != nil {
+					b.cfg.OnLaneError(l.name, err)
+				}
+				if dead.Add(1) == int32(len(b.lanes)) {
+					stopReading(errAllFailed) // nobody is there to read for
+				}
+			})
+		})
 	}
 	group.Go(func() error {
 		defer func() {
@@ -159,20 +187,26 @@ func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, err
 	group.Go(func() error {
 		defer close(b.decoded)
 		for _, d := range deltas {
-			if err := b.read(ctx, d); err != nil {
+			if err := b.read(reading, d); errors.Is(err, errAllFailed) {
+				return nil // the lanes say why
+			} else if err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	err := group.Wait()
-	err = errors.Join(err, b.close())
+	errs := []error{group.Wait()}
 	for _, l := range b.lanes {
-		s := LaneSummary{Name: l.name, Exported: l.exported, Skipped: l.skipped, Sent: l.session.Stats()}
-		b.summary.Lanes = append(b.summary.Lanes, s)
+		if err := l.session.Close(); l.err == nil { // else it only says the same again
+			l.err = err
+		}
+		errs = append(errs, l.err)
+		b.summary.Lanes = append(b.summary.Lanes, LaneSummary{Name: l.name, Err: l.err, Exported: l.exported, Skipped: l.skipped, Sent: l.session.Stats()})
 	}
-	return &b.summary, err
+	return &b.summary, errors.Join(errs...)
 }
+
+var errAllFailed = errors.New("all lanes have failed")
 
 // read decodes one delta and hands its records to the lanes. Only errors that
 // end the whole run are returned.
@@ -206,23 +240,35 @@ func (b *Bridge) read(ctx context.Context, d *source.Delta) error {
 			return context.Cause(ctx)
 		}
 		bt.Reset()
+		bt.mac, bt.shifts = mac, bt.shifts[:0]
 		decodeErr := error(nil)
-		for decodeErr == nil && bt.Len() < batchFlows {
-			if decodeErr = dec.Next(&bt.Batch); decodeErr == nil {
-				r := &bt.Records[len(bt.Records)-1]
-				if err := b.clock.wait(ctx, &bt.Batch, r); err != nil {
-					return err
-				}
-				if b.cfg.Speed > 0 {
-					break // records leave when their time has come, not when a batch is full
-				}
+		for decodeErr == nil && bt.Len() < batchFlows && len(bt.Records) < batchRecords {
+			if decodeErr = dec.Next(&bt.Batch); decodeErr != nil {
+				break
+			}
+			shift, err := b.clock.wait(ctx, &bt.Batch, &bt.Records[len(bt.Records)-1])
+			if err != nil {
+				return err
+			}
+			if b.cfg.ShiftToNow {
+				bt.shifts = append(bt.shifts, shift)
+			}
+			// Records leave when their time has come, and when the next one may
+			// be long in coming; otherwise when there are enough of them.
+			if b.cfg.Speed > 0 || dec.Buffered() < len(`{"records":`) {
+				break
 			}
 		}
+		giant := bt.Len() > giantFlows
 		if bt.Len() == 0 {
 			b.free <- bt
 		} else {
-			bt.mac = mac
 			b.decoded <- bt // never full: there are no more batches than it holds
+		}
+		if giant {
+			if err := b.settle(ctx); err != nil {
+				return err
+			}
 		}
 		switch {
 		case decodeErr == nil:
@@ -235,6 +281,23 @@ func (b *Bridge) read(ctx context.Context, d *source.Delta) error {
 			return nil
 		}
 	}
+}
+
+// settle returns when all batches have left.
+func (b *Bridge) settle(ctx context.Context) error {
+	var all [batchCount]*batch
+	for i := range all {
+		select {
+		case all[i] = <-b.free:
+			all[i].Reset() // which gives back what a giant took
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for _, bt := range all {
+		b.free <- bt
+	}
+	return nil
 }
 
 // dispatch completes decoded batches and hands them to every lane. It has a
@@ -267,7 +330,10 @@ func (b *Bridge) complete(bt *batch) error {
 	bt.origins = bt.origins[:0]
 	for i := range bt.Records {
 		r := &bt.Records[i]
-		domain := b.cfg.Domains.Of(r)
+		domain, target := b.cfg.Domains.Of(r), b.targets.Of(r)
+		if _, known := b.summary.Targets[domain]; !known {
+			b.summary.Targets[domain] = r.Target
+		}
 		groups := bt.Groups(r)
 		for k := range groups {
 			g := &groups[k]
@@ -278,8 +344,11 @@ func (b *Bridge) complete(bt *batch) error {
 			if err != nil {
 				return fmt.Errorf("number interface %s: %w", g.MAC, err)
 			}
+			if _, known := b.summary.Interfaces[index]; !known {
+				b.summary.Interfaces[index] = g.MAC
+			}
 			flows := bt.Flows(g)
-			b.starts.Mark(g.MAC, flows)
+			b.starts.Mark(target, g.MAC, flows)
 			for j := range flows {
 				b.summary.ByState[stateOf(&flows[j])]++
 			}
@@ -323,10 +392,11 @@ type clock struct {
 	begun time.Time
 }
 
-// wait returns when it is time for a record, and moves its times if asked to.
-func (c *clock) wait(ctx context.Context, b *flowlog.Batch, r *flowlog.Record) error {
+// wait returns when it is time for a record, and how far its times are to be
+// moved, in milliseconds.
+func (c *clock) wait(ctx context.Context, b *flowlog.Batch, r *flowlog.Record) (int64, error) {
 	if c.speed == 0 && !c.shift {
-		return nil
+		return 0, nil
 	}
 	at := r.Time
 	groups := b.Groups(r)
@@ -336,7 +406,7 @@ func (c *clock) wait(ctx context.Context, b *flowlog.Batch, r *flowlog.Record) e
 		}
 	}
 	if at == 0 {
-		return nil // nothing in it
+		return 0, nil // nothing in it
 	}
 	if c.begun.IsZero() {
 		c.first, c.begun = at, time.Now()
@@ -348,17 +418,8 @@ func (c *clock) wait(ctx context.Context, b *flowlog.Batch, r *flowlog.Record) e
 		select {
 		case <-t.C:
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
 	}
-	if c.shift {
-		by := time.Now().UnixMilli() - at
-		for i := range groups {
-			flows := b.Flows(&groups[i])
-			for k := range flows {
-				flows[k].Time += by
-			}
-		}
-	}
-	return nil
+	return time.Now().UnixMilli() - at, nil
 }

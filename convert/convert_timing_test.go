@@ -24,10 +24,10 @@ func BenchmarkStarts(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			flows := manyFlows(n, flowlog.Continue, 100)
 			s := NewStarts(DefaultMaxFlows)
-			s.Mark(flowlog.MAC{1}, flows)
+			s.Mark(0, flowlog.MAC{1}, flows)
 			b.ReportAllocs()
 			for b.Loop() {
-				s.Mark(flowlog.MAC{1}, flows)
+				s.Mark(0, flowlog.MAC{1}, flows)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/flow")
 		})

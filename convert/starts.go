@@ -57,12 +57,13 @@ func NewStarts(maxFlows int) *Starts {
 }
 
 // Mark sets the start of each flow of a group, and remembers them. Flows must
-// come in the order of the blob. Denied flows and those of version 1 stand for
-// themselves.
-func (s *Starts) Mark(mac flowlog.MAC, flows []flowlog.Flow) {
+// come in the order of the blob. Two flow logs may report the same flow of one
+// interface: target, a hash of what the log is set on, tells them apart. Denied
+// flows and those of version 1 stand for themselves.
+func (s *Starts) Mark(target uint32, mac flowlog.MAC, flows []flowlog.Flow) {
 	var m [8]byte
 	copy(m[:], mac[:])
-	nic := mix(binary.LittleEndian.Uint64(m[:])^s.seed[0], s.seed[1])
+	nic := mix(binary.LittleEndian.Uint64(m[:])^s.seed[0], uint64(target)^s.seed[1])
 	for i := range flows {
 		f := &flows[i]
 		f.Start = f.Time

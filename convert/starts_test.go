@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flow2ipfix/flowlog"
+	"flow2ipfix/templates"
 )
 
 // step is a tuple of a flow, and the start that it must get.
@@ -39,7 +40,7 @@ func TestStarts(t *testing.T) {
 			for i, st := range tc.steps {
 				flows := []flowlog.Flow{named(st.flow)}
 				flows[0].State, flows[0].Time = st.state, st.time
-				s.Mark(flowlog.MAC{1}, flows)
+				s.Mark(0, flowlog.MAC{1}, flows)
 				if flows[0].Start != st.want {
 					t.Errorf("step %d starts at %d, want %d", i, flows[0].Start, st.want)
 				}
@@ -69,14 +70,36 @@ func TestStartsTellsFlowsApart(t *testing.T) {
 		"interface":        func(_ *flowlog.Flow, m *flowlog.MAC) { m[5]++ },
 	} {
 		s := NewStarts(1000)
-		s.Mark(flowlog.MAC{1}, []flowlog.Flow{base})
+		s.Mark(0, flowlog.MAC{1}, []flowlog.Flow{base})
 		f, mac := base, flowlog.MAC{1}
 		f.State, f.Time = flowlog.End, 200
 		change(&f, &mac)
 		flows := []flowlog.Flow{f}
-		s.Mark(mac, flows)
+		s.Mark(0, mac, flows)
 		if flows[0].Start != 200 {
 			t.Errorf("another %s is taken for the same flow", name)
+		}
+	}
+}
+
+func TestStartsTellsFlowLogsApart(t *testing.T) {
+	s := NewStarts(1000)
+	for i, st := range []struct {
+		target     uint32
+		state      flowlog.State
+		time, want int64
+	}{
+		{1, flowlog.Begin, 100, 100},
+		{2, flowlog.Begin, 100, 100},
+		{1, flowlog.End, 200, 100},
+		{2, flowlog.End, 200, 100},
+	} {
+		f := named("x")
+		f.State, f.Time = st.state, st.time
+		flows := []flowlog.Flow{f}
+		s.Mark(st.target, flowlog.MAC{1}, flows)
+		if flows[0].Start != st.want {
+			t.Errorf("step %d starts at %d, want %d", i, flows[0].Start, st.want)
 		}
 	}
 }
@@ -85,10 +108,10 @@ func TestStartsIgnoresDeniedFlows(t *testing.T) {
 	s := NewStarts(1000)
 	f := named("x")
 	f.State, f.Denied, f.Time = flowlog.Begin, true, 100
-	s.Mark(flowlog.MAC{}, []flowlog.Flow{f})
+	s.Mark(0, flowlog.MAC{}, []flowlog.Flow{f})
 	f.State, f.Denied, f.Time = flowlog.End, false, 200
 	flows := []flowlog.Flow{f}
-	s.Mark(flowlog.MAC{}, flows)
+	s.Mark(0, flowlog.MAC{}, flows)
 	if flows[0].Start != 200 || s.used != 0 {
 		t.Errorf("start %d with %d flows remembered, want 200 and none", flows[0].Start, s.used)
 	}
@@ -111,12 +134,12 @@ func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 	s := NewStarts(1 << 20)
 	const n = 200_000
 	before := len(s.table)
-	s.Mark(flowlog.MAC{1}, manyFlows(n, flowlog.Begin, 100))
+	s.Mark(0, flowlog.MAC{1}, manyFlows(n, flowlog.Begin, 100))
 	if s.used < n*99/100 || len(s.table) <= before {
 		t.Fatalf("%d of %d flows are remembered in %d sets", s.used, n, len(s.table))
 	}
 	ends := manyFlows(n, flowlog.End, 200)
-	s.Mark(flowlog.MAC{1}, ends)
+	s.Mark(0, flowlog.MAC{1}, ends)
 	forgotten := 0
 	for i := range ends {
 		if ends[i].Start != 100 {
@@ -134,17 +157,17 @@ func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 
 func TestStartsIsBounded(t *testing.T) {
 	s := NewStarts(1000)
-	s.Mark(flowlog.MAC{1}, manyFlows(100_000, flowlog.Begin, 100))
+	s.Mark(0, flowlog.MAC{1}, manyFlows(100_000, flowlog.Begin, 100))
 	if len(s.table) != 128 || s.used != 1024 {
 		t.Errorf("%d sets with %d flows, want 128 full ones", len(s.table), s.used)
 	}
 	// The youngest are the ones that stay.
 	late := named("x")
 	late.State, late.Time = flowlog.Begin, 5000
-	s.Mark(flowlog.MAC{2}, []flowlog.Flow{late})
+	s.Mark(0, flowlog.MAC{2}, []flowlog.Flow{late})
 	late.State, late.Time = flowlog.End, 6000
 	flows := []flowlog.Flow{late}
-	s.Mark(flowlog.MAC{2}, flows)
+	s.Mark(0, flowlog.MAC{2}, flows)
 	if flows[0].Start != 5000 {
 		t.Errorf("the youngest flow starts at %d, want 5000", flows[0].Start)
 	}
@@ -162,7 +185,7 @@ func TestStartsAgainstAMap(t *testing.T) {
 		state := flowlog.State(x>>50%3) + flowlog.Begin
 		now := int64(1_000_000 + i)
 		f := oneFlow(id, state, now)
-		s.Mark(flowlog.MAC{3}, f)
+		s.Mark(0, flowlog.MAC{3}, f)
 		start := now
 		if state != flowlog.Begin && last[id] != 0 {
 			start = last[id]
@@ -181,8 +204,17 @@ func TestStartsAgainstAMap(t *testing.T) {
 func TestMarkAndRecordsDoNotAllocate(t *testing.T) {
 	s := NewStarts(1 << 12)
 	flows := manyFlows(500, flowlog.Continue, 100)
-	if n := testing.AllocsPerRun(20, func() { s.Mark(flowlog.MAC{1}, flows) }); n != 0 {
-		t.Errorf("Mark takes %v allocations for 500 flows, want none", n)
+	var p Policy
+	var out [MaxRecords]templates.Record
+	if n := testing.AllocsPerRun(20, func() {
+		s.Mark(0, flowlog.MAC{1}, flows)
+		for i := range flows {
+			if n, _ := p.Records(Origin{}, &flows[i], &out); n != 2 {
+				t.Fatalf("a flow became %d records, want 2", n)
+			}
+		}
+	}); n != 0 {
+		t.Errorf("500 flows take %v allocations, want none", n)
 	}
 }
 

@@ -28,8 +28,8 @@ type Config struct {
 	LocalAddress string
 	// Templates is what records are encoded with.
 	Templates *templates.Set
-	// MaxMessageBytes is the largest message, IPFIX header included; 1400, which
-	// crosses most tunnels in one piece.
+	// MaxMessageBytes is the largest message, IPFIX header included; 1400. An IP
+	// packet is 28 (IPv4) or 48 (IPv6) bytes larger.
 	MaxMessageBytes int
 	// MaxRecords is how many data records a message has at most; 64, which is
 	// all that some collectors read of one.
@@ -38,7 +38,7 @@ type Config struct {
 	Rate int
 	// TemplateRefresh is how often templates are repeated over UDP; 60 s.
 	TemplateRefresh time.Duration
-	// Timeout bounds connecting, and each write; 15 s.
+	// Timeout bounds connecting, and each write to a stream; 15 s.
 	Timeout time.Duration
 }
 
@@ -166,7 +166,7 @@ func (s *Session) begin(domainID uint32) {
 		s.domains[domainID] = d
 	}
 	now := s.now()
-	s.message.reset(d, now)
+	s.message.reset(d)
 	if d.templatesSent.IsZero() || s.transport.repeatTemplates() && now.Sub(d.templatesSent) >= s.cfg.TemplateRefresh {
 		s.message.addTemplates(s.cfg.Templates)
 		d.templatesSent = now
@@ -185,7 +185,7 @@ func (s *Session) send(ctx context.Context) error {
 			return fmt.Errorf("wait for the rate limit: %w", cmp.Or(context.Cause(ctx), err))
 		}
 	}
-	b := m.finish()
+	b := m.finish(s.now())
 	if err := s.transport.send(ctx, b); err != nil {
 		return err
 	}

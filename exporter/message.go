@@ -24,11 +24,10 @@ type message struct {
 	records  int
 }
 
-func (m *message) reset(d *domain, now time.Time) {
+func (m *message) reset(d *domain) {
 	m.domain, m.template, m.set, m.records = d, nil, 0, 0
 	b := m.buf[:messageHeader]
 	binary.BigEndian.PutUint16(b, ipfixVersion)
-	binary.BigEndian.PutUint32(b[4:], uint32(now.Unix()))
 	binary.BigEndian.PutUint32(b[8:], d.sequence)
 	binary.BigEndian.PutUint32(b[12:], d.id)
 	m.buf = b
@@ -75,9 +74,11 @@ func (m *message) closeSet() {
 	}
 }
 
-// finish fills in the lengths and returns the message. It lives until reset.
-func (m *message) finish() []byte {
+// finish fills in the lengths and the export time, which is when the header
+// leaves, and returns the message. It lives until reset.
+func (m *message) finish(now time.Time) []byte {
 	m.closeSet()
+	binary.BigEndian.PutUint32(m.buf[4:], uint32(now.Unix()))
 	binary.BigEndian.PutUint16(m.buf[2:], uint16(len(m.buf)))
 	return m.buf
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -16,10 +17,9 @@ import (
 const streamBytes = 64 << 10
 
 // tcp writes messages to a connection, one behind the other (RFC 7011 §10.4).
-// Closing it closes orderly, so that the collector reads everything.
 type tcp struct {
 	url     string
-	conn    net.Conn
+	conn    *net.TCPConn
 	w       *bufio.Writer
 	timeout time.Duration
 }
@@ -37,7 +37,7 @@ func dialTCP(ctx context.Context, cfg *Config, target string) (transport, error)
 	if err != nil {
 		return nil, dialError(cfg.URL, err)
 	}
-	return &tcp{url: cfg.URL, conn: conn, w: bufio.NewWriterSize(conn, streamBytes), timeout: cfg.Timeout}, nil
+	return &tcp{url: cfg.URL, conn: conn.(*net.TCPConn), w: bufio.NewWriterSize(conn, streamBytes), timeout: cfg.Timeout}, nil
 }
 
 func (t *tcp) repeatTemplates() bool { return false }
@@ -52,7 +52,39 @@ func (t *tcp) send(ctx context.Context, b []byte) error {
 	return t.fault(ctx, err)
 }
 
-func (t *tcp) sync(ctx context.Context) error { return t.flush(ctx) }
+// sync waits until the collector's kernel has acknowledged everything. Whether
+// the collector has read it, no transport can tell.
+func (t *tcp) sync(ctx context.Context) error {
+	if err := t.flush(ctx); err != nil {
+		return err
+	}
+	raw, err := t.conn.SyscallConn()
+	if err != nil {
+		return t.fault(ctx, err)
+	}
+	deadline := time.Now().Add(t.timeout)
+	for {
+		var queued int
+		var ioctlErr error
+		if err := raw.Control(func(fd uintptr) { queued, ioctlErr = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); err != nil {
+			return t.fault(ctx, err)
+		}
+		switch {
+		case ioctlErr != nil:
+			return t.fault(ctx, ioctlErr)
+		case queued == 0:
+			return nil
+		case time.Now().After(deadline):
+			return &Error{
+				URL: t.url, Err: fmt.Errorf("the last %d bytes are not acknowledged", queued),
+				Hint: "the collector takes no more data: see why it does not read",
+			}
+		}
+		if err := sleep(ctx, 2*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
 
 func (t *tcp) flush(ctx context.Context) error {
 	if t.w.Buffered() == 0 {
@@ -82,7 +114,15 @@ func (t *tcp) fault(ctx context.Context, err error) error {
 	}
 }
 
-func (t *tcp) close() error { return t.conn.Close() }
+// close says that no more comes and gives the collector a moment to close first:
+// with bytes of its own unread, a plain close would be a reset, which can take
+// what it has not read yet with it.
+func (t *tcp) close() error {
+	if t.conn.CloseWrite() == nil && t.conn.SetReadDeadline(time.Now().Add(settle)) == nil {
+		_, _ = io.Copy(io.Discard, t.conn)
+	}
+	return t.conn.Close()
+}
 
 // file writes messages to a file, one behind the other (RFC 5655).
 type file struct {

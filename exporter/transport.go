@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // transport takes finished messages to a collector.
@@ -95,6 +97,19 @@ func dial(ctx context.Context, cfg *Config) (transport, error) {
 	}
 }
 
+// hintFor says what to do about errors of the network.
+func hintFor(err error) string {
+	switch {
+	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH):
+		return "no route to the collector: check this machine's routes and links"
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return "a firewall of this machine refuses it"
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return "the local address must be an IP address of this machine"
+	}
+	return ""
+}
+
 // dialError words why no connection came about.
 func dialError(url string, err error) error {
 	e := &Error{URL: url, Err: err}
@@ -105,6 +120,8 @@ func dialError(url string, err error) error {
 	case isRefused(err):
 		e.Err = ErrRefused
 		e.Hint = "nothing listens at that port: start the collector, or correct host and port"
+	case hintFor(err) != "":
+		e.Hint = hintFor(err)
 	case os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded):
 		e.Hint = "no answer: check that the collector runs and that no firewall drops the packets"
 	}

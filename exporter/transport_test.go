@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"context"
 	"errors"
 	"io"
@@ -68,7 +69,7 @@ func TestUDP(t *testing.T) {
 		{"paced", Config{Rate: 1_000_000}, nil},
 		{"one by one", Config{}, func(u *udp) { u.gather = false }},
 		{"kernel refuses to segment", Config{}, func(u *udp) { u.control[4] = 0xFF }},
-		{"from a local address", Config{LocalAddress: "127.0.0.1"}, nil},
+		{"from a local address", Config{LocalAddress: "127.0.0.2"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := listenUDP(t)
@@ -87,19 +88,35 @@ func TestUDP(t *testing.T) {
 				if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 					t.Fatal(err)
 				}
-				n, _, err := c.ReadFrom(b)
+				n, from, err := c.ReadFromUDPAddrPort(b)
 				if err != nil {
 					t.Fatalf("after %d datagrams: %v", len(got), err)
+				}
+				if want := stdcmp.Or(tc.cfg.LocalAddress, "127.0.0.1"); from.Addr().Unmap().String() != want {
+					t.Errorf("a datagram came from %v, want %s", from, want)
 				}
 				got = append(got, bytes.Clone(b[:n]))
 			}
 			if diff := cmp.Diff(outlines(t, wanted(t)), outlines(t, got)); diff != "" {
 				t.Fatalf("datagrams (-want +got):\n%s", diff)
 			}
+			if u := s.transport.(*udp); u.gather != (tc.name == "gathered" || tc.cfg.LocalAddress != "") {
+				t.Errorf("messages are gathered: %v", u.gather)
+			}
 			if !cmp.Equal(wanted(t), got) {
 				t.Error("datagrams differ in what their outlines do not show")
 			}
 		})
+	}
+}
+
+func TestTCPLocalAddress(t *testing.T) {
+	url, accepted := stuckServer(t)
+	connect(t, Config{URL: url, LocalAddress: "127.0.0.3"})
+	c := <-accepted
+	defer func() { _ = c.Close() }()
+	if got := c.RemoteAddr().(*net.TCPAddr).IP.String(); got != "127.0.0.3" {
+		t.Errorf("the connection comes from %s", got)
 	}
 }
 

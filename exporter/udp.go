@@ -97,7 +97,7 @@ func (u *udp) flush(ctx context.Context) error {
 	if len(held) > u.segment {
 		binary.NativeEndian.PutUint16(u.control[unix.CmsgLen(0):], uint16(u.segment))
 		err := u.write(ctx, held, u.control)
-		if !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) {
+		if !errors.Is(err, unix.EIO) && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EMSGSIZE) {
 			return err
 		}
 		u.gather = false // not to be had here: nothing was sent
@@ -124,12 +124,12 @@ func (u *udp) write(ctx context.Context, b, control []byte) error {
 				return err
 			}
 		case errors.Is(err, unix.EMSGSIZE):
-			return &Error{URL: u.url, Err: err, Hint: "the path takes no datagrams of this size: lower the message size"}
+			return &Error{URL: u.url, Err: err, Hint: "the path takes no datagrams of this size: see --max-message-bytes"}
 		case isRefused(err):
 			// The kernel tells of an earlier datagram; this one was not sent.
 			return u.refused()
 		default:
-			return &Error{URL: u.url, Err: err}
+			return &Error{URL: u.url, Err: err, Hint: hintFor(err)}
 		}
 	}
 }

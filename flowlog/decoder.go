@@ -93,6 +93,10 @@ func (d *Decoder) Reset(r io.Reader, offset int64) {
 // what was rejected reaches to them, so that it stays true while the blob grows.
 func (d *Decoder) Offset() int64 { return d.offset }
 
+// Buffered returns how many bytes behind the last record are in memory. If it is
+// next to nothing, Next may have to wait for the reader.
+func (d *Decoder) Buffered() int { return d.w.end - d.w.pos }
+
 // Stats returns what was read since the last Reset, up to Offset.
 func (d *Decoder) Stats() Stats { return d.stats }
 

@@ -17,7 +17,7 @@ func Mappings() []Mapping {
 		{"tuple: source, destination port", []string{"sourceTransportPort", "destinationTransportPort"}, "swapped in the reverse record"},
 		{"tuple: protocol", []string{"protocolIdentifier"}, "IANA number; NSG: T is 6, U is 17"},
 		{"tuple: packets, bytes sent", []string{"packetDeltaCount", "octetDeltaCount"}, "in the forward record"},
-		{"tuple: packets, bytes received", []string{"packetDeltaCount", "octetDeltaCount"}, "in the reverse record, which is left out if both are 0"},
+		{"tuple: packets, bytes received", []string{"packetDeltaCount", "octetDeltaCount"}, "in the reverse record, which is left out if both are 0, and for denied flows"},
 		{"tuple: flow direction", []string{"flowDirection"}, "I is 0 (ingress), O is 1 (egress), seen from the VM; the other way round in the reverse record"},
 		{"tuple: flow state", []string{"firewallEvent"}, "B is 1 (created), C is 5 (update), E is 2 (deleted); B has no counters and is not sent unless asked for; NSG version 1 has no states and is sent as 1"},
 		{"tuple: flow decision, state D", []string{"forwardingStatus", "firewallEvent"}, "allowed is 64; denied is 129 and firewallEvent 3; 128 where encryption, not a rule, was the reason"},

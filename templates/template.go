@@ -226,17 +226,6 @@ func addField(record adder, e *entities.InfoElement) error {
 	return record.AddInfoElement(value)
 }
 
-// ElementName returns the IANA name of an information element, or false if
-// go-ipfix's information model does not have it.
-func ElementName(enterprise uint32, id uint16) (string, entities.IEDataType, bool) {
-	loadRegistry()
-	e, err := registry.GetInfoElementFromID(id, enterprise)
-	if err != nil {
-		return "", entities.InvalidDataType, false
-	}
-	return e.Name, e.DataType, true
-}
-
 var typeNames = map[entities.IEDataType]string{
 	entities.Unsigned8: "unsigned8", entities.Unsigned16: "unsigned16",
 	entities.Unsigned32: "unsigned32", entities.Unsigned64: "unsigned64",

@@ -28,6 +28,9 @@ func newCollect(u *ui) *cobra.Command {
 			if format != "table" && format != "json" {
 				return usagef("see flow2ipfix collect --help", "--format: want table or json, got %q", format)
 			}
+			if duration < 0 {
+				return usagef("see flow2ipfix collect --help", "--for: want 0 or more, got %v", duration)
+			}
 			return runCollect(cmd.Context(), u, listen, format, limit, duration)
 		},
 	}
@@ -58,16 +61,19 @@ func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64,
 		limited, cancel = context.WithTimeout(ctx, duration)
 		defer cancel()
 	}
-	err = c.Run(limited, &limitedSink{Sink: printer, limit: limit})
+	sink := &limitedSink{Sink: printer, limit: limit}
+	err = c.Run(limited, sink)
 	s := c.Stats()
 	u.notef("%s", collectedText(s))
-	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return nil
-	}
-	if err == nil && ctx.Err() != nil {
+	switch {
+	case err != nil && !(errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil):
+		return err
+	case ctx.Err() != nil:
 		return exitCode(exitInterrupted)
+	case sink.seen < limit:
+		return fmt.Errorf("%s came, want %s", count(sink.seen, "record"), thousands(limit))
 	}
-	return err
+	return nil
 }
 
 func collectedText(s collect.Stats) string {

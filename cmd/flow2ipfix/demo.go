@@ -93,8 +93,8 @@ func demo(ctx context.Context, u *ui) error {
 		awaitRecords(ctx, collector, summary.Lanes[0].Sent.Records)
 	}
 	stop()
-	if err := group.Wait(); runErr == nil && err != nil && !errors.Is(err, context.Canceled) {
-		runErr = err
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		runErr = err // a collector that ends is why nothing could be sent to it
 	}
 	if runErr != nil {
 		return runErr

@@ -35,6 +35,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// what they always do, so that a second one kills.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // a write says it, and what was begun is cleaned up
 	context.AfterFunc(ctx, stop)
 
 	u := newUI(stdout, stderr)
@@ -80,6 +81,7 @@ func newRoot(u *ui, stdin io.Reader) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "flow2ipfix",
 		Short:         rootShort,
+		Version:       versionText(),
 		Long:          rootLong,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +75,66 @@ func TestWords(t *testing.T) {
 	} {
 		if tc.got != tc.want {
 			t.Errorf("got %q, want %q", tc.got, tc.want)
+		}
+	}
+}
+
+// lines is a writer that passes lines on.
+type lines struct {
+	mu   sync.Mutex
+	rest string
+	out  chan string
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest += string(p)
+	for {
+		line, rest, ok := strings.Cut(l.rest, "\n")
+		if !ok {
+			return len(p), nil
+		}
+		l.rest = rest
+		l.out <- line
+	}
+}
+
+// TestCollectReceivesReplay sends from one command to the other.
+func TestCollectReceivesReplay(t *testing.T) {
+	dir := t.TempDir()
+	var out bytes.Buffer
+	if code := run(t.Context(), []string{"generate", "--out", dir, "--nics", "2", "--minutes", "3", "--ipv6"}, nil, &out, &out); code != exitOK {
+		t.Fatal(out.String())
+	}
+	var reference bytes.Buffer
+	file := filepath.Join(t.TempDir(), "x.ipfix")
+	if code := run(t.Context(), []string{"replay", "--collector", "file:" + file, dir}, nil, &out, &out); code != exitOK {
+		t.Fatal(out.String())
+	}
+	if code := run(t.Context(), []string{"collect", "--listen", "file:" + file}, nil, &reference, &out); code != exitOK {
+		t.Fatal(out.String())
+	}
+	want := strings.Count(reference.String(), "\n") - 1
+	for _, scheme := range []string{"udp", "tcp"} {
+		stderr := &lines{out: make(chan string, 100)}
+		var table bytes.Buffer
+		done := make(chan int)
+		go func() {
+			done <- run(t.Context(), []string{"collect", "--listen", scheme + "://127.0.0.1:0", "--count", fmt.Sprint(want), "--for", "1m"}, nil, &table, stderr)
+		}()
+		url, ok := strings.CutPrefix(<-stderr.out, "flow2ipfix: listening on ")
+		if !ok {
+			t.Fatal("collect does not say where it listens")
+		}
+		if code := run(t.Context(), []string{"replay", "--collector", url, dir}, nil, &out, &out); code != exitOK {
+			t.Fatalf("replay ends with %d: %s", code, out.String())
+		}
+		if code := <-done; code != exitOK {
+			t.Errorf("%s: collect ends with %d", scheme, code)
+		}
+		if diff := cmp.Diff(reference.String(), table.String()); diff != "" {
+			t.Errorf("%s (-file +%s):\n%s", scheme, scheme, diff)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -30,6 +31,7 @@ type replayFlags struct {
 	collectors     []string
 	preset         string
 	rate           int
+	messageBytes   int
 	localAddress   string
 	domain         string
 	begin          string
@@ -66,7 +68,8 @@ func newReplay(u *ui, stdin io.Reader) *cobra.Command {
 	fl.SortFlags = false
 	fl.StringArrayVar(&f.collectors, "collector", nil, "where to send: udp://HOST:PORT, tcp://HOST:PORT or file:PATH; repeat for several")
 	fl.StringVar(&f.preset, "preset", "generic", "templates for a kind of collector; see flow2ipfix templates")
-	fl.IntVar(&f.rate, "rate", defaultRate, "records/s to each collector; 0 sends as fast as it goes, which loses datagrams over UDP")
+	fl.IntVar(&f.rate, "rate", defaultRate, "records/s to each UDP collector; 0 sends as fast as it goes, which loses datagrams")
+	fl.IntVar(&f.messageBytes, "max-message-bytes", exporter.DefaultMaxMessageBytes, "largest message; an IP packet is 28 or 48 bytes larger")
 	fl.StringVar(&f.begin, "begin", "skip", "flows that only began (state B, no counters): skip or export")
 	fl.StringVar(&f.denied, "denied", "export", "denied flows: export or skip")
 	fl.StringVar(&f.deniedCounters, "denied-counters", "zero", "packets of a denied flow: zero, or one for collectors that discard records without packets")
@@ -141,17 +144,18 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		errs = append(errs, errors.New("--collector: want at least one, like --collector udp://127.0.0.1:4739"))
 	}
 	for _, url := range f.collectors {
-		if _, err := exporter.ParseURL(url); err != nil {
+		address, err := exporter.ParseURL(url)
+		if err != nil {
 			errs = append(errs, fmt.Errorf("--%w", err))
 		}
 		rate := f.rate
-		if isFile(url) {
-			rate = 0 // a file loses nothing
+		if address.Scheme != "udp" {
+			rate = 0 // what loses nothing needs no pacing
 		}
 		cfg.Lanes = append(cfg.Lanes, bridge.Lane{
 			Name:     url,
 			Policy:   policy,
-			Exporter: exporter.Config{URL: url, Templates: set, Rate: rate, LocalAddress: f.localAddress},
+			Exporter: exporter.Config{URL: url, Templates: set, Rate: rate, LocalAddress: f.localAddress, MaxMessageBytes: f.messageBytes},
 		})
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -160,9 +164,42 @@ func (f *replayFlags) config() (bridge.Config, error) {
 	return cfg, nil
 }
 
-func isFile(url string) bool {
-	a, err := exporter.ParseURL(url)
-	return err == nil && a.Scheme == "file"
+// checkOutputs makes sure that nothing that is written is also read, or written
+// twice.
+func checkOutputs(f *replayFlags, deltas []*source.Delta) error {
+	outputs := map[string]string{}
+	if f.rejects != "" {
+		outputs["--rejects "+f.rejects] = f.rejects
+	}
+	seen := map[string]bool{}
+	for _, url := range f.collectors {
+		if seen[url] {
+			return usagef("name each collector once", "--collector %s: named twice", url)
+		}
+		seen[url] = true
+		if a, err := exporter.ParseURL(url); err == nil && a.Scheme == "file" {
+			outputs["--collector "+url] = a.Target
+		}
+	}
+	written := map[string]os.FileInfo{}
+	for _, name := range slices.Sorted(maps.Keys(outputs)) {
+		out, err := os.Stat(outputs[name])
+		if err != nil || !out.Mode().IsRegular() {
+			continue // a new file, or none that could be overwritten
+		}
+		for _, d := range deltas {
+			if in, err := os.Stat(d.Blob); err == nil && os.SameFile(in, out) {
+				return usagef("write to another file", "%s: would overwrite what is read", name)
+			}
+		}
+		for other, info := range written {
+			if os.SameFile(info, out) {
+				return usagef("write to another file", "%s: is the file of %s too", name, other)
+			}
+		}
+		written[name] = out
+	}
+	return nil
 }
 
 func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []string) error {
@@ -174,10 +211,15 @@ func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []
 	if err != nil {
 		return withHint(err, "name files, folders with PT1H.json files below them, or - for standard input")
 	}
-	rejects, err := openRejects(f.rejects)
-	if err != nil {
+	if err := checkOutputs(f, deltas); err != nil {
 		return err
 	}
+	if f.speed > 0 {
+		if err := checkSpeed(deltas); err != nil {
+			return err
+		}
+	}
+	var rejects *rejectsFile // opened when the collectors are there
 	muted := &mutedRejects{ui: u}
 	cfg.OnReject = func(blob string, r flowlog.Reject) {
 		rejects.write(blob, r)
@@ -188,8 +230,14 @@ func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []
 		failed = exitCode(exitFailure)
 		u.warn(fmt.Errorf("read %s: %w", blob, err), "the rest of it was left out; the other files go on")
 	}
+	if len(cfg.Lanes) > 1 {
+		cfg.OnLaneError = func(_ string, err error) { u.warn(err, "the other collectors go on") }
+	}
 	b, err := bridge.New(cmd.Context(), cfg)
 	if err != nil {
+		return err
+	}
+	if rejects, err = openRejects(f.rejects); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -207,6 +255,9 @@ func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []
 	if printErr := printSummary(out, f.summary, summary, time.Since(start)); printErr != nil {
 		err = errors.Join(err, printErr)
 	}
+	if summary.Blobs > 0 && summary.Read.Records == 0 && summary.Read.RejectedPieces() == 0 {
+		u.warn(errors.New("no flow-log record in what was read"), "see whether these are flow logs: PT1H.json blobs of NSG or virtual network flow logs")
+	}
 	switch {
 	case err != nil:
 		return err
@@ -214,6 +265,18 @@ func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []
 		return failed
 	case f.strict && summary.Read.RejectedPieces() > 0:
 		return exitCode(exitRejected)
+	}
+	return nil
+}
+
+// checkSpeed: blobs are read one after another, so that only those of different
+// hours can be replayed in log time.
+func checkSpeed(deltas []*source.Delta) error {
+	for i := 1; i < len(deltas); i++ {
+		if deltas[i].Path.Hour.Equal(deltas[i-1].Path.Hour) {
+			return usagef("replay the blobs of one network interface at a time",
+				"--speed: %s and %s are of the same hour, or do not say of which", deltas[i-1].Blob, deltas[i].Blob)
+		}
 	}
 	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,8 +14,9 @@ import (
 	"flow2ipfix/flowlog"
 )
 
-// summaryJSON is what `replay --summary json` prints. For tuples the sum holds:
-// tuples = exported + skipped + rejected tuples.
+// summaryJSON is what `replay --summary json` prints. For each collector the sum
+// holds: tuples = exported + skipped + not sent + rejected tuples. With one
+// collector that all went to, it holds at the top too.
 type summaryJSON struct {
 	Blobs           uint64             `json:"blobs"`
 	FailedBlobs     uint64             `json:"failed_blobs"`
@@ -32,16 +35,31 @@ type summaryJSON struct {
 	Messages        uint64             `json:"messages"`
 	Bytes           uint64             `json:"bytes"`
 	Seconds         float64            `json:"seconds"`
+	Interfaces      []interfaceName    `json:"interfaces"`
+	Domains         []domainName       `json:"domains"`
 	Collectors      []collectorSummary `json:"collectors"`
+}
+
+// interfaceName and domainName say what the numbers in the records mean.
+type interfaceName struct {
+	Index uint32 `json:"index"`
+	MAC   string `json:"mac"`
+}
+
+type domainName struct {
+	ID     uint32 `json:"id"`
+	Target string `json:"target"`
 }
 
 type collectorSummary struct {
 	URL             string `json:"url"`
+	Error           string `json:"error,omitempty"`
 	Exported        uint64 `json:"exported"`
 	Skipped         uint64 `json:"skipped"`
 	ExportedRecords uint64 `json:"exported_records"`
 	Messages        uint64 `json:"messages"`
 	Bytes           uint64 `json:"bytes"`
+	NotSent         uint64 `json:"not_sent"`
 }
 
 var stateNames = [bridge.StateCount]string{"stateless", "begin", "continue", "end", "denied"}
@@ -79,9 +97,30 @@ func newSummaryJSON(s *bridge.Summary, took time.Duration) summaryJSON {
 		j.ExportedRecords += l.Sent.Records
 		j.Messages += l.Sent.Messages
 		j.Bytes += l.Sent.Bytes
-		j.Collectors = append(j.Collectors, collectorSummary{l.Name, l.Exported, l.SkippedTuples(), l.Sent.Records, l.Sent.Messages, l.Sent.Bytes})
+		j.Collectors = append(j.Collectors, collectorSummary{
+			URL: l.Name, Error: errorText(l.Err), Exported: l.Exported, Skipped: l.SkippedTuples(),
+			ExportedRecords: l.Sent.Records, Messages: l.Sent.Messages, Bytes: l.Sent.Bytes, NotSent: notSent(s, l),
+		})
+	}
+	for _, index := range slices.Sorted(maps.Keys(s.Interfaces)) {
+		j.Interfaces = append(j.Interfaces, interfaceName{index, s.Interfaces[index].String()})
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Targets)) {
+		j.Domains = append(j.Domains, domainName{id, s.Targets[id]})
 	}
 	return j
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// notSent returns the decoded tuples that a collector did not get any more.
+func notSent(s *bridge.Summary, l *bridge.LaneSummary) uint64 {
+	return s.Decoded() - l.Exported - l.SkippedTuples()
 }
 
 func printSummary(w io.Writer, format string, s *bridge.Summary, took time.Duration) error {
@@ -97,6 +136,9 @@ func printSummary(w io.Writer, format string, s *bridge.Summary, took time.Durat
 		l := &s.Lanes[i]
 		fmt.Fprintf(&b, "exported  %s as %s in %s, %s, to %s\n", count(l.Exported, "tuple"), count(l.Sent.Records, "flow record"),
 			count(l.Sent.Messages, "message"), size(l.Sent.Bytes), l.Name)
+		if n := notSent(s, l); n > 0 {
+			fmt.Fprintf(&b, "not sent  %s to %s\n", count(n, "tuple"), l.Name)
+		}
 		if n := l.SkippedTuples(); n > 0 {
 			fmt.Fprintf(&b, "skipped   %s: %s\n", count(n, "tuple"), breakdown(l.Skipped[:], func(i int) string { return convert.Skip(i).String() }))
 		}

@@ -41,16 +41,18 @@ exit codes:
   130  interrupted`
 
 const replayLong = `Replay reads flow logs once and sends them to one or more collectors. Folders
-are searched for *.json files; blobs under Azure's own paths are read in the
-order of their hours. What cannot be read is left out, counted and said; the
-rest goes on.
+are searched for *.json files (links below them are not followed); blobs under
+Azure's own paths are read in the order of their hours. What cannot be read is
+left out, counted and said; the rest goes on, and so do the other collectors when
+one fails.
 
 A tuple becomes a record with what was sent and one with what was received, if
 anything was. Flows that only began have no counters and are skipped.
 
 The summary goes to standard output. As JSON its members are: blobs, records
 and tuples read; tuples exported and skipped; rejected pieces; exported_records,
-messages and bytes sent; seconds; and details of each.`
+messages and bytes sent, summed over the collectors; seconds; what the interface
+indexes and observation domains of this run stand for; and details of each.`
 
 const collectLong = `Collect is a small collector for trying things out. It receives IPFIX or
 NetFlow (versions 9 and 5) and prints the flow records that it decodes.`
@@ -82,7 +84,7 @@ was sent, and a reverse record with what was received, if anything was.
 
 const replayExamples = `  flow2ipfix replay --collector udp://127.0.0.1:4739 PT1H.json
   flow2ipfix replay --collector file:flows.ipfix insights-logs-flowlogflowevent/
-  azcopy cp URL /dev/stdout | flow2ipfix replay --collector tcp://collector:4739 -`
+  curl -s "$BLOB_URL?$SAS" | flow2ipfix replay --collector tcp://collector:4739 -`
 
 // ui speaks to people.
 type ui struct {

@@ -27,11 +27,12 @@ const Stdin = "-"
 // Paths that do not exist and folders without flow logs are errors.
 func Find(paths []string, stdin io.Reader) ([]*source.Delta, error) {
 	var found []*source.Delta
+	seen := map[string]bool{}
 	for _, path := range paths {
 		if path == Stdin {
 			found = append(found, &source.Delta{
 				Blob: "standard input", Size: -1,
-				Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(stdin), nil },
+				Open: func(ctx context.Context) (io.ReadCloser, error) { return newPump(ctx, io.NopCloser(stdin)), nil },
 			})
 			continue
 		}
@@ -40,21 +41,37 @@ func Find(paths []string, stdin io.Reader) ([]*source.Delta, error) {
 		if err != nil {
 			return nil, fmt.Errorf("find flow logs: %w", err)
 		}
-		before := len(found)
+		matched := false
 		err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
 			if err != nil {
-				return err
+				if entry == nil || name == path {
+					return err
+				}
+				matched = true // it costs itself: reading it fails, the others go on
+				found = append(found, &source.Delta{
+					Blob: name, Size: -1,
+					Open: func(context.Context) (io.ReadCloser, error) { return nil, err },
+				})
+				return nil
 			}
 			if entry.IsDir() || name != path && !strings.HasSuffix(name, ".json") {
 				return nil
 			}
-			found = append(found, file(name, entry))
+			matched = true
+			absolute, err := filepath.Abs(name)
+			if err != nil {
+				return err
+			}
+			if !seen[absolute] { // named twice, it is read once
+				seen[absolute] = true
+				found = append(found, file(name, entry))
+			}
 			return nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("find flow logs: %w", err)
 		}
-		if len(found) == before {
+		if !matched {
 			return nil, fmt.Errorf("find flow logs: no *.json file in folder %s", path)
 		}
 	}
@@ -68,10 +85,16 @@ func Find(paths []string, stdin io.Reader) ([]*source.Delta, error) {
 }
 
 func file(name string, entry fs.DirEntry) *source.Delta {
-	d := &source.Delta{
-		Blob: name, Size: -1,
-		Open: func(context.Context) (io.ReadCloser, error) { return os.Open(name) },
-	}
+	d := &source.Delta{Blob: name, Size: -1, Open: func(ctx context.Context) (io.ReadCloser, error) {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			return f, nil
+		}
+		return newPump(ctx, f), nil
+	}}
 	if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
 		d.Size = info.Size()
 	}

@@ -1,11 +1,14 @@
 package files
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,6 +93,48 @@ func TestFindFollowsALinkToAFolder(t *testing.T) {
 	}
 	if found, err := Find([]string{link}, nil); err != nil || len(found) != 1 {
 		t.Errorf("Find(link) = %d blobs, %v; want 1", len(found), err)
+	}
+}
+
+func TestFindReadsAFileOnce(t *testing.T) {
+	dir := t.TempDir()
+	path := write(t, dir, "x.json", "")
+	if found, err := Find([]string{dir, path, path}, nil); err != nil || len(found) != 1 {
+		t.Errorf("Find = %d blobs, %v; want 1", len(found), err)
+	}
+}
+
+func TestPumpGivesEverything(t *testing.T) {
+	want := strings.Repeat("0123456789", 100_000)
+	found, err := Find([]string{Stdin}, iotest.HalfReader(strings.NewReader(want)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := found[0].Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(r); err != nil || string(got) != want {
+		t.Errorf("read %d bytes, %v; want %d", len(got), err, len(want))
+	}
+}
+
+func TestPumpEndsWithTheContext(t *testing.T) {
+	silent, writer := io.Pipe()
+	defer func() { _ = writer.Close() }()
+	found, err := Find([]string{Stdin}, silent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cause := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r, err := found[0].Open(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel(cause)
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, cause) {
+		t.Errorf("Read = %v, want %v", err, cause)
 	}
 }
 
