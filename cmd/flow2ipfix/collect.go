@@ -65,8 +65,11 @@ func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64,
 	err = c.Run(limited, sink)
 	s := c.Stats()
 	u.notef("%s", collectedText(s))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = nil // --for is over
+	}
 	switch {
-	case err != nil && !(errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil):
+	case err != nil:
 		return err
 	case ctx.Err() != nil:
 		return exitCode(exitInterrupted)
