@@ -153,12 +153,12 @@ func TestWindowEdges(t *testing.T) {
 		}
 	}
 	// By less than it holds, so that bytes come to lie where others were.
-	record := in[len(`{"records":[`):]
+	record := vnetRecord(vnetTuple)
 	for at := range len(record) {
 		front := `,,,,,{`
 		front += strings.Repeat(" ", windowBytes+padBytes-minReadBytes-len(front)-at)
 		d.Reset(io.MultiReader(strings.NewReader(front), chunkReader{strings.NewReader(record[1:]), 1}), 0)
-		if got := drain(t, d); len(got.records) != 2 || got.flows != want.flows || len(got.rejects) != len(want.rejects) {
+		if got := drain(t, d); len(got.records) != 1 || got.text != vnetText {
 			t.Fatalf("the window slid %d bytes behind the beginning:\n%s", at, got.text)
 		}
 	}
@@ -200,7 +200,7 @@ func TestLargerThanWindow(t *testing.T) {
 	}
 	large, small := vnetRecord(tuples...), vnetRecord(vnetTuple)
 	in := `{"records":[` + small + `,` + large + `,` + small + `,` + large + `]}`
-	for _, size := range []int{4093, 65536, 1 << 30} {
+	for _, size := range []int{4093, 1 << 30} {
 		d := NewDecoder(chunkReader{strings.NewReader(in), size}, 0, Options{})
 		res := drain(t, d)
 		checkResult(t, in, 0, res)

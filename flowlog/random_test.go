@@ -88,7 +88,7 @@ func (m maker) letter(letters string) string {
 func TestRandomTuples(t *testing.T) {
 	m := maker{rand.New(rand.NewPCG(1, 2))}
 	valid := 0
-	const count = 50_000
+	const count = 20_000
 	for range count {
 		for _, kind := range []Kind{VNet, NSG} {
 			tuple := m.tuple(kind)
@@ -193,7 +193,7 @@ func TestRandomBlobs(t *testing.T) {
 	m := maker{rand.New(rand.NewPCG(3, 4))}
 	d := NewDecoder(strings.NewReader(""), 0, Options{})
 	usual, flows := 0, uint64(0)
-	const count = 3000
+	const count = 1500
 	for range count {
 		in := `{"records":` + m.list(5, m.record) + `}`
 		d.Reset(chunkReader{strings.NewReader(in), 1 + m.IntN(2000)}, 0)

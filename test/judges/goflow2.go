@@ -1,0 +1,166 @@
+package judges
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// goflow2 prints a JSON object a flow. It shows firewallEvent, flowDirection and
+// samplingInterval through a mapping.
+type goflow2 struct{}
+
+func (goflow2) Name() string { return "goflow2" }
+
+// Version is of the Go module: the program does not know its own.
+func (goflow2) Version() (string, error) {
+	path, err := lookPath("goflow2")
+	if err != nil {
+		return "", err
+	}
+	out, err := output("go", "version", "-m", path)
+	if err != nil {
+		return "", err
+	}
+	_, mod, _ := strings.Cut(string(out), "\n\tmod\t")
+	if info, err := debug.ParseBuildInfo("mod\t" + mod); err == nil {
+		return "goflow2 " + info.Main.Version, nil
+	}
+	return "", fmt.Errorf("%s has no version", path)
+}
+
+func (goflow2) Shows() Fields { return ShowsAll }
+
+func (goflow2) Merges() bool { return false }
+
+const goflow2Mapping = `formatter:
+  fields: [type, sequence_num, observation_domain_id, sampler_address, time_flow_start_ns, time_flow_end_ns, bytes, packets,
+    src_addr, dst_addr, src_port, dst_port, proto, in_if, out_if, forwarding_status, direction, sampling, firewall]
+  protobuf:
+    - { name: direction, index: 2001, type: varint }
+    - { name: sampling, index: 2002, type: varint }
+    - { name: firewall, index: 2003, type: varint }
+  render: { proto: none }
+ipfix:
+  mapping:
+    - { field: 61, destination: direction }
+    - { field: 34, destination: sampling }
+    - { field: 233, destination: firewall }
+`
+
+func (goflow2) Start(dir string) (Session, error) {
+	mapping := filepath.Join(dir, "mapping.yaml")
+	if err := os.WriteFile(mapping, []byte(goflow2Mapping), 0o644); err != nil {
+		return nil, err
+	}
+	p, err := startUDP(dir, "goflow2", func(port int) ([]string, error) {
+		// Its pages of metrics want a port too.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		// More than one worker would mix up lines.
+		return []string{
+			"-listen", fmt.Sprintf("netflow://127.0.0.1:%d/?workers=1", port), "-addr", l.Addr().String(),
+			"-format", "json", "-mapping", mapping,
+		}, l.Close()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &goflow2Session{udpPeer: p, sequences: sequences{}}, nil
+}
+
+type goflow2Session struct {
+	*udpPeer
+	sequences sequences
+	types     []string
+}
+
+func (s *goflow2Session) Wait(records int) error {
+	if err := s.drain(); err != nil {
+		return err
+	}
+	return s.waitLines(records)
+}
+
+// waitLines waits until a program has printed so many lines.
+func (p *process) waitLines(lines int) error {
+	return awaitAll(p.name+" prints", func() (bool, error) {
+		if err := p.alive(); err != nil {
+			return false, err
+		}
+		b, err := os.ReadFile(p.out)
+		return bytes.Count(b, []byte("\n")) >= lines, err
+	})
+}
+
+func (s *goflow2Session) Stop() error { return s.stop(syscall.SIGTERM) }
+
+func (s *goflow2Session) Flows() ([]Flow, error) {
+	b, err := os.ReadFile(s.out)
+	if err != nil {
+		return nil, err
+	}
+	var flows []Flow
+	for line := range bytes.Lines(b) {
+		var l struct {
+			Type        string     `json:"type"`
+			Sequence    uint32     `json:"sequence_num"`
+			Domain      uint32     `json:"observation_domain_id"`
+			Sampler     netip.Addr `json:"sampler_address"`
+			Start       int64      `json:"time_flow_start_ns"`
+			End         int64      `json:"time_flow_end_ns"`
+			Bytes       uint64     `json:"bytes"`
+			Packets     uint64     `json:"packets"`
+			Source      netip.Addr `json:"src_addr"`
+			Destination netip.Addr `json:"dst_addr"`
+			SourcePort  uint16     `json:"src_port"`
+			DestPort    uint16     `json:"dst_port"`
+			Protocol    uint8      `json:"proto"`
+			In          uint32     `json:"in_if"`
+			Out         uint32     `json:"out_if"`
+			Forwarding  uint8      `json:"forwarding_status"`
+			Direction   uint8      `json:"direction"`
+			Sampling    uint32     `json:"sampling"`
+			Firewall    uint8      `json:"firewall"`
+		}
+		if err := json.Unmarshal(line, &l); err != nil {
+			return nil, fmt.Errorf("line %q: %w", line, err)
+		}
+		if l.Type != "IPFIX" || l.Start%1e6 != 0 || l.End%1e6 != 0 {
+			s.types = append(s.types, "not an IPFIX record with whole milliseconds: "+strconv.Quote(string(line)))
+		}
+		s.sequences.add(l.Domain, l.Sequence, 1)
+		flows = append(flows, Flow{
+			Domain: l.Domain, Source: l.Source, Destination: l.Destination, SourcePort: l.SourcePort, DestinationPort: l.DestPort,
+			Protocol: l.Protocol, Packets: l.Packets, Bytes: l.Bytes, Start: l.Start / 1e6, End: l.End / 1e6,
+			Ingress: l.In, Egress: l.Out, Direction: l.Direction, Sampling: l.Sampling,
+			ForwardingStatus: l.Forwarding, FirewallEvent: l.Firewall, Records: 1,
+		})
+	}
+	return flows, nil
+}
+
+func (s *goflow2Session) Problems() []string {
+	problems := append(s.problems(), s.sequences.problems()...)
+	problems = append(problems, s.types...)
+	logs, err := os.ReadFile(s.logs)
+	if err != nil {
+		return append(problems, err.Error())
+	}
+	for line := range strings.Lines(string(logs)) {
+		if !strings.Contains(line, "level=INFO") {
+			problems = append(problems, strings.TrimSpace(line))
+		}
+	}
+	return problems
+}

@@ -1,0 +1,310 @@
+package judges
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience is how long a collector may take for anything: to come up, to work
+// off what it was sent, to go. Nothing takes nearly as long on an idle machine.
+const patience = 30 * time.Second
+
+// errLate is what takes longer than patience.
+var errLate = fmt.Errorf("not after %v", patience)
+
+// await polls until done reports true, and fails when it takes too long.
+func await(what string, done func() (bool, error)) error {
+	deadline := time.After(patience)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return fmt.Errorf("%s: %w", what, errLate)
+		}
+	}
+}
+
+// awaitAll waits for all records to come, but not for ever: that too few came is
+// for the comparison to say.
+func awaitAll(what string, done func() (bool, error)) error {
+	if err := await(what, done); !errors.Is(err, errLate) {
+		return err
+	}
+	return nil
+}
+
+// lookPath finds a program in PATH, in the folders of Debian that only root has
+// there, or among the tools that make installs.
+func lookPath(program string) (string, error) {
+	path, err := exec.LookPath(program)
+	if err == nil {
+		return path, nil
+	}
+	for _, dir := range []string{"/usr/sbin", "/sbin", "../../.tools"} {
+		if path, err := filepath.Abs(filepath.Join(dir, program)); err == nil {
+			if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+				return path, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("%w; make peers and make tools install what is needed", err)
+}
+
+// output runs a program to its end and returns what it wrote to standard output.
+func output(program string, args ...string) ([]byte, error) {
+	cmd, err := command(program, args...)
+	if err != nil {
+		return nil, err
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return out, fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return out, nil
+}
+
+// command is a program that prints times in UTC and dies with the test.
+func command(program string, args ...string) (*exec.Cmd, error) {
+	path, err := lookPath(program)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd, nil
+}
+
+// process is a collector that runs in a session of its own, with all that it
+// starts.
+type process struct {
+	name   string
+	cmd    *exec.Cmd
+	logs   string // file with what it writes to standard error
+	out    string // and to standard output
+	exited chan struct{}
+	failed error // how it exited
+}
+
+// start starts a program whose output goes to files in dir.
+func start(dir, program string, args ...string) (*process, error) {
+	cmd, err := command(program, args...)
+	if err != nil {
+		return nil, err
+	}
+	p := &process{
+		name: program, cmd: cmd, exited: make(chan struct{}),
+		out: filepath.Join(dir, program+".out"), logs: filepath.Join(dir, program+".err"),
+	}
+	stdout, err := os.Create(p.out)
+	if err != nil {
+		return nil, err
+	}
+	defer stdout.Close()
+	stderr, err := os.Create(p.logs)
+	if err != nil {
+		return nil, err
+	}
+	defer stderr.Close()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.SysProcAttr.Setsid = true
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		p.failed = cmd.Wait()
+		close(p.exited)
+	}()
+	return p, nil
+}
+
+// log returns what the program wrote to standard error and standard output.
+func (p *process) log() string {
+	var all []byte
+	for _, path := range []string{p.logs, p.out} {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			b = []byte(err.Error())
+		}
+		all = append(all, b...)
+	}
+	return string(all)
+}
+
+// errExited says that a program ended that should not have.
+var errExited = errors.New("exited")
+
+// alive returns an error if the program has ended by itself.
+func (p *process) alive() error {
+	select {
+	case <-p.exited:
+		return fmt.Errorf("%s: %w: %w: %s", p.name, errExited, p.failed, p.log())
+	default:
+		return nil
+	}
+}
+
+// stop asks the program to end, and waits until all its processes are gone. If
+// that takes too long it kills them and says so. It may be called again.
+func (p *process) stop(signal syscall.Signal) error {
+	select {
+	case <-p.exited:
+	default:
+		// An error says that it is gone already.
+		_ = p.cmd.Process.Signal(signal)
+	}
+	group := p.cmd.Process.Pid
+	err := await(p.name+" ends", func() (bool, error) {
+		select {
+		case <-p.exited:
+			return !groupLives(group), nil
+		default:
+			return false, nil
+		}
+	})
+	if err != nil {
+		_ = syscall.Kill(-group, syscall.SIGKILL)
+		<-p.exited
+		return fmt.Errorf("%w, killed it: %s", err, p.log())
+	}
+	return nil
+}
+
+// groupLives reports whether a process group has a process that still runs.
+func groupLives(group int) bool {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it ended meanwhile
+		}
+		// The name, in parentheses, may hold anything. State, parent and group
+		// follow it.
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		if len(fields) > 2 && fields[0] != "Z" && fields[2] == strconv.Itoa(group) {
+			return true
+		}
+	}
+	return false
+}
+
+// freePort returns a port of the loopback address that nobody has bound.
+func freePort() (int, error) {
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	port := c.LocalAddr().(*net.UDPAddr).Port
+	return port, c.Close()
+}
+
+// udpSocket is what the kernel says of a socket in /proc/net/udp.
+type udpSocket struct {
+	queued uint64 // bytes that wait to be read
+	drops  uint64 // datagrams that found no room
+}
+
+// findUDP looks for the socket that is bound to a port of the loopback address.
+func findUDP(port int) (udpSocket, bool, error) {
+	b, err := os.ReadFile("/proc/net/udp")
+	if err != nil {
+		return udpSocket{}, false, err
+	}
+	local := fmt.Sprintf("0100007F:%04X", port)
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 13 || f[1] != local {
+			continue
+		}
+		_, queued, _ := strings.Cut(f[4], ":")
+		var s udpSocket
+		if s.queued, err = strconv.ParseUint(queued, 16, 64); err != nil {
+			return s, false, err
+		}
+		s.drops, err = strconv.ParseUint(f[12], 10, 64)
+		return s, err == nil, err
+	}
+	return udpSocket{}, false, nil
+}
+
+// udpPeer is a collector process that has bound a UDP port.
+type udpPeer struct {
+	*process
+	port int
+	lost uint64
+}
+
+// startUDP starts a collector on a free port. args makes its command line. If
+// somebody else takes the port in between, it tries again.
+func startUDP(dir, program string, args func(port int) ([]string, error)) (*udpPeer, error) {
+	for attempt := 1; ; attempt++ {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		list, err := args(port)
+		if err != nil {
+			return nil, err
+		}
+		p, err := start(dir, program, list...)
+		if err != nil {
+			return nil, err
+		}
+		err = await(program+" binds its port", func() (bool, error) {
+			if err := p.alive(); err != nil {
+				return false, err
+			}
+			_, found, err := findUDP(port)
+			return found, err
+		})
+		switch {
+		case err == nil:
+			return &udpPeer{process: p, port: port}, nil
+		case errors.Is(err, errExited) && attempt < 5:
+		default:
+			return nil, errors.Join(err, p.stop(syscall.SIGKILL))
+		}
+	}
+}
+
+func (u *udpPeer) URL() string { return fmt.Sprintf("udp://127.0.0.1:%d", u.port) }
+
+// drain waits until the collector has read all that came in, and notes what the
+// kernel dropped. On the loopback all has come in when the sender is done.
+func (u *udpPeer) drain() error {
+	return await(u.name+" reads what it was sent", func() (bool, error) {
+		if err := u.alive(); err != nil {
+			return false, err
+		}
+		s, found, err := findUDP(u.port)
+		if err == nil && !found {
+			err = fmt.Errorf("%s has no socket any more", u.name)
+		}
+		u.lost = s.drops
+		return found && s.queued == 0, err
+	})
+}
+
+// problems says what got lost.
+func (u *udpPeer) problems() []string {
+	if u.lost == 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("the kernel dropped %d datagrams at the socket of %s: it did not read fast enough for how fast they were sent", u.lost, u.name)}
+}

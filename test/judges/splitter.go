@@ -1,0 +1,197 @@
+package judges
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+)
+
+// splitter is a TCP relay that takes IPFIX messages (RFC 7011 §3) apart, for a
+// collector that reads one set a message and one template a set. Everything in
+// a message goes on, in its order, under its header; only the lengths and the
+// sequence numbers are made anew, the latter from the one that came, so that a
+// wrong one stays wrong.
+type splitter struct {
+	listener net.Listener
+	target   string
+	done     chan struct{}
+
+	mu    sync.Mutex
+	conns []net.Conn
+	err   error
+	taken int // connections that were taken in
+	ended int // and those that came to their end
+}
+
+func startSplitter(target string) (*splitter, error) {
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s := &splitter{listener: l, target: target, done: make(chan struct{})}
+	go s.serve()
+	return s, nil
+}
+
+func (s *splitter) serve() {
+	defer close(s.done)
+	var relays sync.WaitGroup
+	defer relays.Wait()
+	for {
+		in, err := s.listener.Accept()
+		if err != nil {
+			return
+		}
+		s.mu.Lock()
+		s.conns = append(s.conns, in)
+		s.taken++
+		s.mu.Unlock()
+		relays.Go(func() {
+			defer in.Close()
+			err := s.relay(in)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.ended++
+			if s.err == nil {
+				s.err = err
+			}
+		})
+	}
+}
+
+// wait returns when everything of every connection has been handed on. The
+// exporter has closed them all.
+func (s *splitter) wait() error {
+	err := await("the splitter hands on what came", func() (bool, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.taken > 0 && s.ended == s.taken, nil
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return errors.Join(err, s.err)
+}
+
+func (s *splitter) stop() error {
+	err := s.listener.Close()
+	s.mu.Lock()
+	for _, c := range s.conns {
+		_ = c.Close() // most are closed already
+	}
+	s.mu.Unlock()
+	<-s.done
+	return err
+}
+
+func (s *splitter) relay(in net.Conn) (err error) {
+	out, err := dialLoopback(s.target)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	m := &messageSplitter{lengths: map[[2]uint32]int{}}
+	r := bufio.NewReader(in)
+	for {
+		header, err := r.Peek(4)
+		if errors.Is(err, io.EOF) && len(header) == 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("splitter: %w", err)
+		}
+		message := make([]byte, binary.BigEndian.Uint16(header[2:]))
+		if _, err := io.ReadFull(r, message); err != nil {
+			return fmt.Errorf("splitter: %w", err)
+		}
+		pieces, err := m.split(message)
+		if err != nil {
+			return fmt.Errorf("splitter: %w", err)
+		}
+		if _, err := out.Write(pieces); err != nil {
+			return fmt.Errorf("splitter: %w", err)
+		}
+	}
+}
+
+// messageSplitter remembers how long the records of templates are, by domain
+// and template ID.
+type messageSplitter struct{ lengths map[[2]uint32]int }
+
+var errTorn = errors.New("lengths in a message do not fit together")
+
+// split returns the messages that a message is taken apart to.
+func (m *messageSplitter) split(message []byte) ([]byte, error) {
+	const headerLength, setHeaderLength = 16, 4
+	if len(message) < headerLength {
+		return nil, errTorn
+	}
+	header, rest := message[:headerLength], message[headerLength:]
+	domain, sequence := binary.BigEndian.Uint32(header[12:]), binary.BigEndian.Uint32(header[8:])
+	var out []byte
+	add := func(id uint16, body []byte) {
+		start := len(out)
+		out = append(out, header...)
+		binary.BigEndian.PutUint16(out[start+2:], uint16(headerLength+setHeaderLength+len(body)))
+		binary.BigEndian.PutUint32(out[start+8:], sequence)
+		out = binary.BigEndian.AppendUint16(out, id)
+		out = binary.BigEndian.AppendUint16(out, uint16(setHeaderLength+len(body)))
+		out = append(out, body...)
+	}
+	for len(rest) > 0 {
+		if len(rest) < setHeaderLength {
+			return nil, errTorn
+		}
+		id, length := binary.BigEndian.Uint16(rest), int(binary.BigEndian.Uint16(rest[2:]))
+		if length < setHeaderLength || length > len(rest) {
+			return nil, errTorn
+		}
+		body := rest[setHeaderLength:length]
+		rest = rest[length:]
+		if id != 2 {
+			record := m.lengths[[2]uint32{domain, uint32(id)}]
+			if record == 0 || len(body)%record != 0 {
+				return nil, fmt.Errorf("set %d of %d octets with records of %d: %w", id, len(body), record, errTorn)
+			}
+			add(id, body)
+			sequence += uint32(len(body) / record)
+			continue
+		}
+		for len(body) > 0 {
+			template, err := m.template(domain, body)
+			if err != nil {
+				return nil, err
+			}
+			add(id, body[:template])
+			body = body[template:]
+		}
+	}
+	return out, nil
+}
+
+// template returns the length of the template record at the beginning of b, and
+// remembers what it says.
+func (m *messageSplitter) template(domain uint32, b []byte) (int, error) {
+	if len(b) < 4 {
+		return 0, errTorn
+	}
+	id, fields := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
+	at, length := 4, 0
+	for range fields {
+		if len(b) < at+4 {
+			return 0, errTorn
+		}
+		length += int(binary.BigEndian.Uint16(b[at+2:]))
+		if at += 4; b[at-4]&0x80 != 0 {
+			at += 4 // an enterprise number
+		}
+	}
+	if len(b) < at {
+		return 0, errTorn
+	}
+	m.lengths[[2]uint32{domain, uint32(id)}] = length
+	return at, nil
+}
