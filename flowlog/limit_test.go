@@ -143,7 +143,7 @@ func TestWindowEdges(t *testing.T) {
 	d := NewDecoder(nil, 0, Options{})
 	for at := range len(in) + 1 {
 		// As if so many bytes had come and gone.
-		consumed := len(d.w.buf) - minReadBytes - at
+		consumed := windowBytes - minReadBytes - at
 		d.Reset(chunkReader{strings.NewReader(in), 1}, 0)
 		d.w.base -= int64(consumed)
 		d.w.pos, d.w.end, d.w.keep = consumed, consumed, consumed
@@ -156,7 +156,7 @@ func TestWindowEdges(t *testing.T) {
 	record := vnetRecord(vnetTuple)
 	for at := range len(record) {
 		front := `,,,,,{`
-		front += strings.Repeat(" ", windowBytes+padBytes-minReadBytes-len(front)-at)
+		front += strings.Repeat(" ", windowBytes-minReadBytes-len(front)-at)
 		d.Reset(io.MultiReader(strings.NewReader(front), chunkReader{strings.NewReader(record[1:]), 1}), 0)
 		if got := drain(t, d); len(got.records) != 1 || got.text != vnetText {
 			t.Fatalf("the window slid %d bytes behind the beginning:\n%s", at, got.text)
@@ -168,12 +168,11 @@ func TestWindowEdges(t *testing.T) {
 // stand in one, while a byte at a time comes in.
 func TestDroppingEdges(t *testing.T) {
 	const limit = windowBytes
-	const full = limit + padBytes // when no more is held
 	text := `a\u0041\n\"\\→","Records":[1.5e+10,true , null,{"k\u0041\"":"","":[]}],"flowRecords":{"flows":[{"aclID":"a","flowGroups":[{"flowTuples":["` +
 		vnetTuple + `","\u0031","x",7]}]}]}}`
 	for at := range len(text) {
 		front := `{"time":"`
-		front += strings.Repeat("x", full-len(front)-at)
+		front += strings.Repeat("x", limit-len(front)-at)
 		for _, fault := range []string{"", "!"} {
 			text := strings.Replace(text, `]}]}]}}`, `]}]}]`+fault+`}}`, 1)
 			want := Reject{PieceRecord, TooLarge, 0, int64(len(front) + len(text)), front[:MaxQuoteBytes]}

@@ -105,6 +105,13 @@ func (c *testCase) judge(t *testing.T, j Judge, paths []string, want []Flow) {
 	if arrived := sumRecords(got); *sum.ExportedRecords != arrived {
 		t.Errorf("the summary says %d exported records, %d arrived", *sum.ExportedRecords, arrived)
 	}
+	if m, ok := s.(interface {
+		sent() (messages, octets uint64)
+	}); ok {
+		if messages, octets := m.sent(); messages != *sum.Messages || octets != *sum.Bytes {
+			t.Errorf("the summary says %d messages of %d bytes, %d of %d arrived", *sum.Messages, *sum.Bytes, messages, octets)
+		}
+	}
 }
 
 // TestSeveralCollectors sends one case to several judges in one run.

@@ -16,12 +16,15 @@ type dissection struct {
 	repeats    bool                    // templates may be repeated
 	begin, end time.Time               // when the messages were sent
 
-	flows    []Flow
-	problems []string
-	next     map[uint32]uint32         // domain: sequence number
-	known    map[uint32]map[int]string // domain, template ID: as tshark wrote it
-	messages int
+	messages, octets uint64
+	flows            []Flow
+	problems         []string
+	next             map[uint32]uint32       // domain: sequence number
+	known            map[uint32]map[int]bool // domain, template ID
 }
+
+// sent returns how many messages there were, and how long they are together.
+func (d *dissection) sent() (messages, octets uint64) { return d.messages, d.octets }
 
 // node is an object of tshark's JSON: of other ones and of texts.
 type node map[string]any
@@ -41,7 +44,7 @@ func (n node) child(name string) node {
 
 // read lets tshark dissect and reads what it says, packet by packet.
 func (d *dissection) read(args ...string) error {
-	d.next, d.known = map[uint32]uint32{}, map[uint32]map[int]string{}
+	d.next, d.known = map[uint32]uint32{}, map[uint32]map[int]bool{}
 	cmd, err := command("tshark", append(args, "-n", "-T", "json", "--no-duplicate-keys")...)
 	if err != nil {
 		return err
@@ -144,6 +147,7 @@ func (d *dissection) message(where string, m node) error {
 		return v.err
 	}
 	d.messages++
+	d.octets += length
 	if m.text("cflow.version") != "10" {
 		d.problem("%s: version %s", where, m.text("cflow.version"))
 	}
@@ -206,7 +210,7 @@ func (d *dissection) set(where string, domain uint32, set node) (int, error) {
 	}
 	v := values{}
 	template := int(v.number(id, 16))
-	if d.known[domain][template] == "" {
+	if !d.known[domain][template] {
 		d.problem("%s: domain %d: data before their template %d", where, domain, template)
 	}
 	for k := 1; ; k++ {
@@ -268,11 +272,11 @@ func (d *dissection) template(where string, domain uint32, t node) error {
 		d.problem("%s: template %d is %v, want %v", where, id, fields, want)
 	}
 	if d.known[domain] == nil {
-		d.known[domain] = map[int]string{}
+		d.known[domain] = map[int]bool{}
 	}
-	if d.known[domain][id] != "" && !d.repeats {
+	if d.known[domain][id] && !d.repeats {
 		d.problem("%s: domain %d: template %d is repeated", where, domain, id)
 	}
-	d.known[domain][id] = fmt.Sprint(fields)
+	d.known[domain][id] = true
 	return v.err
 }

@@ -30,11 +30,13 @@ type Oracle struct {
 	seen       map[flowKey]int64
 }
 
-// flowKey is what tells flows apart: their addresses, ports and protocol, and
-// the interface that logged them.
+// flowKey is what tells flows apart: their addresses, ports and protocol, the
+// interface that logged them, and the target of the flow log, since two flow
+// logs may report one flow, each with counters since its own last tuple.
 type flowKey struct {
 	conversation
-	mac string
+	mac    string
+	domain uint32
 }
 
 // longestGap is how long a flow may be silent, in milliseconds.
@@ -172,7 +174,7 @@ func (o *Oracle) tuple(t *tuple, domain uint32, mac string, emit func(Flow)) {
 		return
 	}
 	if t.state != "" {
-		f.Start = o.start(t, flowKey{f.conversation(), mac})
+		f.Start = o.start(t, flowKey{f.conversation(), mac, domain})
 	}
 	switch t.state {
 	case "", "B":

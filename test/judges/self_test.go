@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // A judge that never complains is worth nothing. The tests in this file judge
@@ -101,11 +100,16 @@ func TestSequences(t *testing.T) {
 	}
 }
 
-// messages exports something to a file and returns its messages.
+// messages exports an interface's flow log to a file and returns its messages,
+// all of one observation domain.
 func messages(t *testing.T) [][]byte {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "flows.ipfix")
-	if r := run("replay", "--collector", "file:"+file, "testdata/odd-vnet.json", "testdata/odd-nsg.json", "testdata/odd-vnet.json"); r.code != 0 {
+	dir := t.TempDir()
+	if _, err := generate(dir, "--nics", "1", "--minutes", "10", "--tuples", "20"); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "flows.ipfix")
+	if r := run("replay", "--collector", "file:"+file, dir); r.code != 0 {
 		t.Fatal(r.stderr)
 	}
 	b, err := os.ReadFile(file)
@@ -152,8 +156,7 @@ func TestTsharkComplains(t *testing.T) {
 		{"field length", func(m [][]byte) [][]byte { m[0][16+4+4+3] = 5; return m }, "template 256 is [{8 5}"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			begin := time.Now()
-			s := &tsharkFileSession{file: filepath.Join(t.TempDir(), "spoilt.ipfix"), started: begin}
+			s := newTsharkFile(filepath.Join(t.TempDir(), "spoilt.ipfix"))
 			if err := os.WriteFile(s.file, slices.Concat(tc.spoil(messages(t))...), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -172,6 +175,16 @@ func TestTsharkComplains(t *testing.T) {
 // TestCollectorsComplain sends the UDP judges messages of which one is missing,
 // and one came twice.
 func TestCollectorsComplain(t *testing.T) {
+	all := messages(t)
+	spoilt := slices.Concat(all[:1], all[2:], all[len(all)-1:])
+	file := newTsharkFile(filepath.Join(t.TempDir(), "spoilt.ipfix"))
+	if err := os.WriteFile(file.file, slices.Concat(spoilt...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	flows, err := file.Flows()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, j := range []Judge{nfcapd{}, nfacctd{}, goflow2{}} {
 		t.Run(j.Name(), func(t *testing.T) {
 			s := startJudge(t, j)
@@ -180,13 +193,12 @@ func TestCollectorsComplain(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			all := messages(t)
-			for _, m := range append(slices.Delete(all, 1, 2), all[len(all)-1]) {
+			for _, m := range spoilt {
 				if _, err := c.Write(m); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := s.Wait(1); err != nil {
+			if err := s.Wait(len(flows)); err != nil {
 				t.Fatal(err)
 			}
 			if err := s.Stop(); err != nil {

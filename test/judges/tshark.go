@@ -33,7 +33,8 @@ func (j tsharkLive) Start(dir string) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &tsharkSession{network: j.network, peer: l, capture: filepath.Join(dir, "capture.pcapng"), started: time.Now()}
+	s := &tsharkSession{network: j.network, peer: l, capture: filepath.Join(dir, "capture.pcapng")}
+	s.dissection = dissection{templates: coreTemplates, repeats: j.network == "udp", begin: time.Now()}
 	// Marks are UDP datagrams in both cases.
 	filter := fmt.Sprintf("udp dst port %d or tcp port %d", l.port, l.port)
 	if s.process, err = start(dir, "tshark", "-i", "lo", "-B", "64", "-f", filter, "-w", s.capture); err != nil {
@@ -48,11 +49,10 @@ func (j tsharkLive) Start(dir string) (Session, error) {
 
 type tsharkSession struct {
 	*process
-	peer     *listeners
-	network  string
-	capture  string
-	started  time.Time
-	problems []string
+	peer *listeners
+	dissection
+	network string
+	capture string
 }
 
 func (s *tsharkSession) URL() string { return fmt.Sprintf("%s://127.0.0.1:%d", s.network, s.peer.port) }
@@ -87,10 +87,9 @@ func (s *tsharkSession) Stop() error {
 func (s *tsharkSession) Flows() ([]Flow, error) {
 	port := fmt.Sprintf("%s.port==%d,cflow", s.network, s.peer.port)
 	notMarks := fmt.Sprintf("!(udp.srcport == %d)", s.peer.marksPort)
-	d := dissection{templates: coreTemplates, repeats: s.network == "udp", begin: s.started, end: time.Now()}
-	err := d.read("-r", s.capture, "-d", port, "-Y", notMarks)
-	s.problems = d.problems
-	return d.flows, err
+	s.end = time.Now()
+	err := s.read("-r", s.capture, "-d", port, "-Y", notMarks)
+	return s.flows, err
 }
 
 func (s *tsharkSession) Problems() []string {
@@ -195,13 +194,16 @@ func (tsharkFile) Shows() Fields { return ShowsAll }
 func (tsharkFile) Merges() bool { return false }
 
 func (tsharkFile) Start(dir string) (Session, error) {
-	return &tsharkFileSession{file: filepath.Join(dir, "flows.ipfix"), started: time.Now()}, nil
+	return newTsharkFile(filepath.Join(dir, "flows.ipfix")), nil
+}
+
+func newTsharkFile(path string) *tsharkFileSession {
+	return &tsharkFileSession{file: path, dissection: dissection{templates: coreTemplates, begin: time.Now()}}
 }
 
 type tsharkFileSession struct {
-	file     string
-	started  time.Time
-	problems []string
+	dissection
+	file string
 }
 
 func (s *tsharkFileSession) URL() string { return "file:" + s.file }
@@ -218,10 +220,9 @@ func (s *tsharkFileSession) Flows() ([]Flow, error) {
 	if info.Size() == 0 {
 		return nil, nil // tshark does not take an empty file for an IPFIX file
 	}
-	d := dissection{templates: coreTemplates, begin: s.started, end: time.Now()}
-	err = d.read("-r", s.file, "-X", "read_format:IPFIX File Format")
-	s.problems = d.problems
-	return d.flows, err
+	s.end = time.Now()
+	err = s.read("-r", s.file, "-X", "read_format:IPFIX File Format")
+	return s.flows, err
 }
 
 func (s *tsharkFileSession) Problems() []string { return s.problems }
