@@ -10,14 +10,15 @@ import (
 
 // Starts works out when a tuple's counters began to count: at the flow's
 // previous tuple. Azure does not say, so the last tuple of every live flow is
-// remembered, in a table that is bounded: when it is full the flows that were
-// quiet longest are forgotten, and their next tuple starts when it ends.
+// remembered, in a table that is bounded: when it is full, flows that have been
+// quiet for long are forgotten, and their next tuple starts when it ends.
 //
 // It is not safe for concurrent use.
 type Starts struct {
 	table []set
-	used  int
-	limit int // of len(table)
+	rest  map[uint64]int64 // flows whose set is full
+	used  int              // flows in table and rest
+	limit int              // of len(table)
 	seed  [2]uint64
 }
 
@@ -30,14 +31,17 @@ const DefaultMaxFlows = 1 << 20
 const maxGap = 60 * 60 * 1000
 
 // The table is an array of sets of eight: a set is a pair of cache lines, which
-// processors fetch together, so that a look-up costs one miss; and while the
-// table is at most three eighths full, hardly any set overflows. A flow is known by a
-// 64-bit hash with a seed of the process alone. With a million flows the chance
-// that any two are mixed up is one in 30 million, and then a start time is wrong,
-// not a count.
+// processors fetch together, so that a look-up costs one miss. While the table
+// is at most three eighths full, one flow in a thousand finds its set full; those
+// are kept in a map, so that none is forgotten before the limit is reached. A
+// flow is known by a 64-bit hash with a seed of the process alone. With a million
+// flows the chance that any two are mixed up is one in 30 million, and then a
+// start time is wrong, not a count.
 const ways = 8
 
-type set [ways]struct {
+type set [ways]entry
+
+type entry struct {
 	hash uint64 // 0 is an empty place
 	time int64
 }
@@ -51,6 +55,7 @@ func NewStarts(maxFlows int) *Starts {
 	limit := 1 << bits.Len(uint(sets-1))
 	return &Starts{
 		table: make([]set, min(firstSets, limit)),
+		rest:  map[uint64]int64{},
 		limit: limit,
 		seed:  [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1},
 	}
@@ -92,50 +97,85 @@ func (s *Starts) visit(hash uint64, now int64, ends bool) int64 {
 			case now > previous:
 				e.time = now
 			}
-			// Rules log apart from each other: a tuple may come after a younger one.
-			if previous > now || now-previous > maxGap {
-				return 0
-			}
-			return previous
+			return since(previous, now)
 		}
 		if e.time < line[oldest].time { // empty places have time 0
 			oldest = i
 		}
 	}
-	if ends {
-		return 0
+	if len(s.rest) > 0 {
+		if previous, ok := s.rest[hash]; ok {
+			if ends {
+				delete(s.rest, hash)
+				s.used--
+			} else {
+				s.rest[hash] = max(previous, now)
+			}
+			return since(previous, now)
+		}
 	}
-	if line[oldest].hash == 0 {
-		s.used++
-	}
-	line[oldest].hash, line[oldest].time = hash, now
-	if s.used*8 > len(s.table)*ways*3 && len(s.table) < s.limit {
-		s.grow()
+	if !ends {
+		s.remember(&line[oldest], hash, now)
 	}
 	return 0
 }
 
+// since returns the time of a flow's previous tuple, or 0 if that can't be when
+// its counters began.
+func since(previous, now int64) int64 {
+	// Rules log apart from each other: a tuple may come after a younger one.
+	if previous > now || now-previous > maxGap {
+		return 0
+	}
+	return previous
+}
+
+// remember stores a new flow: in an empty place of its set, or else in the map,
+// or else, when there may be no more flows, in the place of the one of its set
+// that was quiet longest.
+func (s *Starts) remember(place *entry, hash uint64, now int64) {
+	mayGrow := len(s.table) < s.limit
+	switch {
+	case place.hash == 0:
+		*place = entry{hash, now}
+		s.used++
+	case mayGrow || len(s.rest) < s.limit/8:
+		s.rest[hash] = now
+		s.used++
+	default:
+		*place = entry{hash, now}
+	}
+	if mayGrow && s.used*8 > len(s.table)*ways*3 {
+		s.grow()
+	}
+}
+
 // grow doubles the table.
 func (s *Starts) grow() {
-	old := s.table
-	s.table = make([]set, 2*len(old))
-	s.used = 0
-	mask := uint64(len(s.table) - 1)
+	old, rest := s.table, s.rest
+	s.table, s.rest = make([]set, 2*len(old)), map[uint64]int64{}
 	for i := range old {
 		for _, e := range old[i] {
-			if e.hash == 0 {
-				continue
-			}
-			line := &s.table[e.hash&mask]
-			for k := range line { // there is room: the old set was split in two
-				if line[k].hash == 0 {
-					line[k] = e
-					s.used++
-					break
-				}
+			if e.hash != 0 {
+				s.move(e)
 			}
 		}
 	}
+	for hash, time := range rest {
+		s.move(entry{hash, time})
+	}
+}
+
+// move puts a flow into the table that has just grown.
+func (s *Starts) move(e entry) {
+	line := &s.table[e.hash&uint64(len(s.table)-1)]
+	for i := range line {
+		if line[i].hash == 0 {
+			line[i] = e
+			return
+		}
+	}
+	s.rest[e.hash] = e.time
 }
 
 // hash returns the hash of a flow's key: interface, addresses, ports and

@@ -135,22 +135,26 @@ func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 	const n = 200_000
 	before := len(s.table)
 	s.Mark(0, flowlog.MAC{1}, manyFlows(n, flowlog.Begin, 100))
-	if s.used < n*99/100 || len(s.table) <= before {
+	if s.used != n || len(s.table) <= before {
 		t.Fatalf("%d of %d flows are remembered in %d sets", s.used, n, len(s.table))
 	}
-	ends := manyFlows(n, flowlog.End, 200)
-	s.Mark(0, flowlog.MAC{1}, ends)
-	forgotten := 0
-	for i := range ends {
-		if ends[i].Start != 100 {
-			forgotten++
+	for _, step := range []struct {
+		state     flowlog.State
+		now, last int64
+	}{{flowlog.Continue, 200, 100}, {flowlog.End, 300, 200}} {
+		flows := manyFlows(n, step.state, step.now)
+		s.Mark(0, flowlog.MAC{1}, flows)
+		forgotten := 0
+		for i := range flows {
+			if flows[i].Start != step.last {
+				forgotten++
+			}
+		}
+		if forgotten != 0 {
+			t.Errorf("%d of %d flows were forgotten", forgotten, n)
 		}
 	}
-	// Some sets fill up by chance before the table does.
-	if forgotten > n/100 {
-		t.Errorf("%d of %d flows were forgotten", forgotten, n)
-	}
-	if s.used != 0 {
+	if s.used != 0 || len(s.rest) != 0 {
 		t.Errorf("%d flows are remembered after all have ended", s.used)
 	}
 }
@@ -158,8 +162,8 @@ func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 func TestStartsIsBounded(t *testing.T) {
 	s := NewStarts(1000)
 	s.Mark(0, flowlog.MAC{1}, manyFlows(100_000, flowlog.Begin, 100))
-	if len(s.table) != 128 || s.used != 1024 {
-		t.Errorf("%d sets with %d flows, want 128 full ones", len(s.table), s.used)
+	if len(s.table) != 128 || len(s.rest) != 16 || s.used != 1024+16 {
+		t.Errorf("%d sets and %d flows beside them, %d flows in all; want 128 full ones and 16", len(s.table), len(s.rest), s.used)
 	}
 	// The youngest are the ones that stay.
 	late := named("x")
