@@ -16,7 +16,8 @@ import (
 // It is not safe for concurrent use.
 type Starts struct {
 	table []set
-	rest  map[uint64]int64 // flows whose set is full
+	rest  map[uint64]int64 // flows whose set was full
+	over  []uint64         // a bit for each set: some of its flows are in rest
 	used  int              // flows in table and rest
 	limit int              // of len(table)
 	seed  [2]uint64
@@ -53,12 +54,14 @@ const firstSets = 1 << 11 // 256 KiB, which the processor's cache holds
 func NewStarts(maxFlows int) *Starts {
 	sets := max(1, (maxFlows+ways-1)/ways)
 	limit := 1 << bits.Len(uint(sets-1))
-	return &Starts{
-		table: make([]set, min(firstSets, limit)),
-		rest:  map[uint64]int64{},
-		limit: limit,
-		seed:  [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1},
-	}
+	s := &Starts{limit: limit, seed: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}}
+	s.resize(min(firstSets, limit))
+	return s
+}
+
+// resize makes a new table of so many sets, a power of two.
+func (s *Starts) resize(sets int) {
+	s.table, s.rest, s.over = make([]set, sets), map[uint64]int64{}, make([]uint64, (sets+63)/64)
 }
 
 // Mark sets the start of each flow of a group, and remembers them. Flows must
@@ -84,7 +87,8 @@ func (s *Starts) Mark(target uint32, mac flowlog.MAC, flows []flowlog.Flow) {
 // visit returns the time at which a flow was last seen, or 0, and remembers now
 // instead, or forgets the flow if it ends.
 func (s *Starts) visit(hash uint64, now int64, ends bool) int64 {
-	line := &s.table[hash&uint64(len(s.table)-1)]
+	at := hash & uint64(len(s.table)-1)
+	line := &s.table[at]
 	oldest := 0
 	for i := range line {
 		e := &line[i]
@@ -103,7 +107,7 @@ func (s *Starts) visit(hash uint64, now int64, ends bool) int64 {
 			oldest = i
 		}
 	}
-	if len(s.rest) > 0 {
+	if s.over[at/64]>>(at%64)&1 != 0 {
 		if previous, ok := s.rest[hash]; ok {
 			if ends {
 				delete(s.rest, hash)
@@ -140,7 +144,7 @@ func (s *Starts) remember(place *entry, hash uint64, now int64) {
 		*place = entry{hash, now}
 		s.used++
 	case mayGrow || len(s.rest) < s.limit/8:
-		s.rest[hash] = now
+		s.keep(entry{hash, now})
 		s.used++
 	default:
 		*place = entry{hash, now}
@@ -153,7 +157,7 @@ func (s *Starts) remember(place *entry, hash uint64, now int64) {
 // grow doubles the table.
 func (s *Starts) grow() {
 	old, rest := s.table, s.rest
-	s.table, s.rest = make([]set, 2*len(old)), map[uint64]int64{}
+	s.resize(2 * len(old))
 	for i := range old {
 		for _, e := range old[i] {
 			if e.hash != 0 {
@@ -175,6 +179,13 @@ func (s *Starts) move(e entry) {
 			return
 		}
 	}
+	s.keep(e)
+}
+
+// keep stores a flow outside of the table.
+func (s *Starts) keep(e entry) {
+	at := e.hash & uint64(len(s.table)-1)
+	s.over[at/64] |= 1 << (at % 64)
 	s.rest[e.hash] = e.time
 }
 
