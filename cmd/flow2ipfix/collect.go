@@ -47,6 +47,9 @@ func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64,
 	c, err := collect.Listen(ctx, listen, collect.Options{OnError: func(err error) {
 		u.warn(err, "")
 	}})
+	if errors.Is(err, collect.ErrURL) {
+		return &usageError{err, "see flow2ipfix collect --help"}
+	}
 	if err != nil {
 		return err
 	}

@@ -135,15 +135,19 @@ func (u *ui) warn(err error, hint string) { u.say("warning", err, hint) }
 
 func (u *ui) say(level string, err error, hint string) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(u.err, "flow2ipfix: %s: %s\n", level, line)
+		u.notef("%s: %s", level, line)
 	}
 	if hint != "" {
-		fmt.Fprintf(u.err, "flow2ipfix: hint: %s\n", hint)
+		u.notef("hint: %s", hint)
 	}
 }
 
 func (u *ui) notef(format string, args ...any) {
-	fmt.Fprintf(u.err, "flow2ipfix: "+format+"\n", args...)
+	line := "flow2ipfix: " + fmt.Sprintf(format, args...) + "\n"
+	if u.tty {
+		line = "\r\x1b[K" + line // over the progress, which comes back below
+	}
+	_, _ = io.WriteString(u.err, line)
 }
 
 func (u *ui) interrupted() { u.notef("interrupted") }
@@ -201,7 +205,11 @@ func (u *ui) startProgress(total int64, p *bridge.Progress) *progress {
 			case <-tick.C:
 				rate := float64(p.Tuples.Load()) / time.Since(start).Seconds()
 				bar.Describe(thousands(uint64(rate)) + " flows/s")
-				_ = bar.Set64(int64(p.Bytes.Load()))
+				bytes := int64(p.Bytes.Load())
+				if total > 0 {
+					bytes = min(bytes, total-1) // all is read, but not yet sent
+				}
+				_ = bar.Set64(bytes)
 			case <-pr.done:
 				_ = bar.Clear()
 				return

@@ -268,7 +268,7 @@ func TestStandardInput(t *testing.T) {
 func TestListenErrors(t *testing.T) {
 	dir := t.TempDir()
 	for url, want := range map[string]string{
-		"":                      `listen on "": unknown scheme: want udp://HOST:PORT`,
+		"":                      `listen on "": wrong URL: unknown scheme: want udp://HOST:PORT`,
 		"127.0.0.1:4739":        "unknown scheme",
 		"sctp://127.0.0.1:4739": "unknown scheme",
 		"tls://127.0.0.1:4740":  "tls is not supported yet: want udp://HOST:PORT, tcp://HOST:PORT, file:PATH",

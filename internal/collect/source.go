@@ -28,6 +28,9 @@ type source interface {
 	Close() error
 }
 
+// ErrURL says that a URL cannot be listened on, whatever the machine.
+var ErrURL = errors.New("wrong URL")
+
 // Listen opens a collector on a URL:
 //
 //	udp://HOST:PORT  IPFIX, NetFlow v9 and v5; a message a datagram
@@ -58,9 +61,9 @@ func Listen(ctx context.Context, url string, opts Options) (*Collector, error) {
 	case "file":
 		err = c.openFile(rest)
 	case "tls", "dtls":
-		err = fmt.Errorf("%s is not supported yet: want %s", scheme, schemes)
+		err = fmt.Errorf("%w: %s is not supported yet: want %s", ErrURL, scheme, schemes)
 	default:
-		err = fmt.Errorf("unknown scheme: want %s", schemes)
+		err = fmt.Errorf("%w: unknown scheme: want %s", ErrURL, schemes)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %q: %w", url, err)
@@ -72,10 +75,10 @@ func Listen(ctx context.Context, url string, opts Options) (*Collector, error) {
 func hostPort(rest string) (string, error) {
 	address, ok := strings.CutPrefix(rest, "//")
 	if !ok {
-		return "", fmt.Errorf("want %s", schemes)
+		return "", fmt.Errorf("%w: want %s", ErrURL, schemes)
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
-		return "", fmt.Errorf("want a host and a port, like udp://127.0.0.1:4739: %w", err)
+		return "", fmt.Errorf("%w: want a host and a port, like udp://127.0.0.1:4739: %w", ErrURL, err)
 	}
 	return address, nil
 }
@@ -118,7 +121,7 @@ func (c *Collector) listenTCP(ctx context.Context, rest string) error {
 func (c *Collector) openFile(path string) error {
 	path = strings.TrimPrefix(path, "//")
 	if path == "" {
-		return fmt.Errorf("want %s", schemes)
+		return fmt.Errorf("%w: want %s", ErrURL, schemes)
 	}
 	if path == "-" {
 		c.source = &fileSource{name: "standard input", file: os.Stdin, shared: true}
