@@ -23,9 +23,30 @@ type Delta struct {
 	Offset int64
 	// Size is how many bytes the stretch has, or -1 if that is not known.
 	Size int64
+	// Growing says that more may come behind the stretch: a record that it ends
+	// in is not rejected but left for the next one.
+	Growing bool
+	// Since leaves out records whose time is not after it, for the reason that
+	// Left says; zero leaves out none.
+	Since time.Time
+	Left  Left
 	// Open starts to read. The caller closes the reader.
 	Open func(context.Context) (io.ReadCloser, error)
 }
+
+// Left is why a record is left out.
+type Left uint8
+
+// The reasons to leave out records.
+const (
+	// LeftBeforeStart: it is older than where reading is to start.
+	LeftBeforeStart Left = iota
+	// LeftDelivered: it was delivered before its blob was written anew.
+	LeftDelivered
+	LeftCount
+)
+
+func (l Left) String() string { return [...]string{"before start", "delivered"}[l] }
 
 // Path is what the right end of a blob's name says about it.
 type Path struct {
