@@ -55,8 +55,13 @@ type Decoder struct {
 	// comes: what follows is looked through for the beginning of a record.
 	resync bool
 	offset int64
-	err    error // that ended the input
+	tail   [TailBytes]byte // what stands before offset, right-aligned
+	tailed int             // how much of it is known
+	err    error           // that ended the input
 }
+
+// TailBytes is how much Tail returns at most.
+const TailBytes = 64
 
 // span is a rejection that waits for the end of its record.
 type span struct {
@@ -81,7 +86,7 @@ func NewDecoder(r io.Reader, offset int64, opts Options) *Decoder {
 // kept, counts begin again.
 func (d *Decoder) Reset(r io.Reader, offset int64) {
 	d.w.reset(r, offset)
-	d.offset = offset
+	d.offset, d.tailed = offset, 0
 	d.stats = Stats{}
 	d.resync = false
 	d.err = nil
@@ -92,6 +97,18 @@ func (d *Decoder) Reset(r io.Reader, offset int64) {
 // where the list of records begins; behind the blob's closing brackets only if
 // what was rejected reaches to them, so that it stays true while the blob grows.
 func (d *Decoder) Offset() int64 { return d.offset }
+
+// Tail returns up to TailBytes of what stands before Offset, as much as is known:
+// nothing before the first record, less for a record that is shorter. It lives
+// until the next call of Next.
+func (d *Decoder) Tail() []byte { return d.tail[TailBytes-d.tailed:] }
+
+func (d *Decoder) dealtWith(offset int64) {
+	d.offset = offset
+	end := offset - d.w.base
+	begin := max(0, end-TailBytes)
+	d.tailed = copy(d.tail[TailBytes-(end-begin):], d.w.buf[begin:end])
+}
 
 // Buffered returns how many bytes behind the last record are in memory. If it is
 // next to nothing, Next may have to wait for the reader.
@@ -150,17 +167,17 @@ func (d *Decoder) item(c byte) (bool, error) {
 	switch {
 	case err == nil && wrapper:
 		d.resync = false
-		d.offset = d.w.offset()
+		d.dealtWith(d.w.offset())
 		return false, nil
 	case err == nil && (d.w.dropping || d.w.offset()-start > int64(d.w.limit)): // a larger one may fit in the window
 		d.dropFrom(flows, groups)
 		d.rejectItem(start, TooLarge)
-		d.offset = d.w.offset()
+		d.dealtWith(d.w.offset())
 		return false, nil
 	case err == nil && d.rec.Offset < 0: // valid JSON, but not a record
 		d.dropFrom(flows, groups)
 		d.rejectItem(start, NotRecord)
-		d.offset = d.w.offset()
+		d.dealtWith(d.w.offset())
 		return false, nil
 	case err == nil:
 		d.commit()
@@ -222,7 +239,7 @@ func (d *Decoder) commit() {
 	for _, s := range d.pending {
 		d.report(s)
 	}
-	d.offset = r.End
+	d.dealtWith(r.End)
 }
 
 // rejectItem rejects everything from start to here as one piece. While looking
@@ -281,21 +298,21 @@ func (d *Decoder) findRecord() error {
 			found, err := d.beginsRecord()
 			switch {
 			case errors.Is(err, io.EOF) && d.opts.Growing:
-				d.offset = w.base + int64(w.keep)
+				d.dealtWith(w.base + int64(w.keep))
 				return ErrUnfinished
 			case err != nil && !errors.Is(err, io.EOF):
 				return err
 			}
 			if found {
 				w.pos = w.keep
-				d.offset = w.offset()
+				d.dealtWith(w.offset())
 				return nil
 			}
 			w.pos = w.keep + 1
 			continue
 		}
 		if err := w.fill(); err != nil {
-			d.offset = w.offset()
+			d.dealtWith(w.offset())
 			return err
 		}
 	}

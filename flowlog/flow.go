@@ -182,6 +182,20 @@ func (b *Batch) Reset() {
 	}
 }
 
+// DropLast takes the last record out of the batch and returns how many flows it
+// had.
+func (b *Batch) DropLast() int {
+	last := len(b.Records) - 1
+	r := &b.Records[last]
+	flows := len(b.flows)
+	if r.first < r.last {
+		flows = b.groups[r.first].first
+	}
+	n := len(b.flows) - flows
+	b.flows, b.groups, b.Records = b.flows[:flows], b.groups[:r.first], b.Records[:last]
+	return n
+}
+
 // Len returns how many flows the batch holds.
 func (b *Batch) Len() int { return len(b.flows) }
 
