@@ -10,7 +10,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync/atomic"
 	"time"
@@ -60,14 +59,13 @@ type Bridge struct {
 	lanes   []*lane
 	free    chan *batch
 	decoded chan *batch
-	starts  *convert.Starts
+	numbers numbering
 	clock   clock
 
 	// Progress can be read while Run goes on.
 	Progress Progress
 
 	summary Summary
-	targets convert.Domains // hashes of targets, whatever the domains are
 }
 
 // Progress counts what was read so far.
@@ -131,9 +129,8 @@ func New(ctx context.Context, cfg Config) (*Bridge, error) {
 		cfg:     cfg,
 		free:    make(chan *batch, batchCount),
 		decoded: make(chan *batch, batchCount),
-		starts:  convert.NewStarts(convert.DefaultMaxFlows),
+		numbers: newNumbering(cfg.Interfaces, cfg.Domains),
 		clock:   clock{speed: cfg.Speed, shift: cfg.ShiftToNow},
-		summary: Summary{Interfaces: map[uint32]flowlog.MAC{}, Targets: map[uint32]string{}},
 	}
 	for range batchCount {
 		b.free <- new(batch)
@@ -143,7 +140,7 @@ func New(ctx context.Context, cfg Config) (*Bridge, error) {
 		if err != nil {
 			return nil, errors.Join(err, b.close())
 		}
-		b.lanes = append(b.lanes, &lane{name: l.Name, policy: l.Policy, session: session, in: make(chan *batch, batchCount)})
+		b.lanes = append(b.lanes, &lane{outlet: outlet{name: l.Name, policy: l.Policy}, session: session, in: make(chan *batch, batchCount)})
 	}
 	return b, nil
 }
@@ -203,6 +200,7 @@ func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, err
 		errs = append(errs, l.err)
 		b.summary.Lanes = append(b.summary.Lanes, LaneSummary{Name: l.name, Err: l.err, Exported: l.exported, Skipped: l.skipped, Sent: l.session.Stats()})
 	}
+	b.summary.ByState, b.summary.Interfaces, b.summary.Targets = b.numbers.byState, b.numbers.interfaces, b.numbers.domains
 	return &b.summary, errors.Join(errs...)
 }
 
@@ -314,7 +312,8 @@ func (b *Bridge) dispatch(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if err := b.complete(bt); err != nil {
+		b.Progress.Tuples.Add(uint64(bt.Len()))
+		if err := b.numbers.complete(bt); err != nil {
 			return err
 		}
 		bt.lanes.Store(int32(len(b.lanes)))
@@ -322,47 +321,6 @@ func (b *Bridge) dispatch(ctx context.Context) error {
 			l.in <- bt // never full either
 		}
 	}
-}
-
-// complete adds to a batch what no record says of itself.
-func (b *Bridge) complete(bt *batch) error {
-	b.Progress.Tuples.Add(uint64(bt.Len()))
-	bt.origins = bt.origins[:0]
-	for i := range bt.Records {
-		r := &bt.Records[i]
-		domain, target := b.cfg.Domains.Of(r), b.targets.Of(r)
-		if _, known := b.summary.Targets[domain]; !known {
-			b.summary.Targets[domain] = r.Target
-		}
-		groups := bt.Groups(r)
-		for k := range groups {
-			g := &groups[k]
-			if g.MAC == (flowlog.MAC{}) {
-				g.MAC = bt.mac
-			}
-			index, err := b.cfg.Interfaces.Index(g.MAC)
-			if err != nil {
-				return fmt.Errorf("number interface %s: %w", g.MAC, err)
-			}
-			if _, known := b.summary.Interfaces[index]; !known {
-				b.summary.Interfaces[index] = g.MAC
-			}
-			flows := bt.Flows(g)
-			b.starts.Mark(target, g.MAC, flows)
-			for j := range flows {
-				b.summary.ByState[stateOf(&flows[j])]++
-			}
-			bt.origins = append(bt.origins, convert.Origin{Domain: domain, Interface: index})
-		}
-	}
-	return nil
-}
-
-func stateOf(f *flowlog.Flow) int {
-	if f.Denied {
-		return CountDenied
-	}
-	return int(f.State) // in the same order
 }
 
 func (b *Bridge) failed(d *source.Delta, err error) {

@@ -4,21 +4,16 @@ import (
 	"context"
 	"time"
 
-	"flow2ipfix/convert"
 	"flow2ipfix/exporter"
-	"flow2ipfix/templates"
 )
 
 // lane converts and sends to one collector. Its goroutine owns the session.
 type lane struct {
-	name    string
-	policy  convert.Policy
+	outlet
 	session *exporter.Session
 	in      chan *batch
 
-	err      error  // why the session is dead
-	exported uint64 // tuples
-	skipped  [convert.SkipCount]uint64
+	err error // why the session is dead
 }
 
 // linger is how long a lane waits for more before it sends a message that is not
@@ -50,7 +45,7 @@ func (l *lane) run(ctx context.Context, free chan<- *batch, failed func(error)) 
 				return nil
 			}
 			if l.err == nil {
-				fail(l.export(ctx, bt))
+				fail(l.export(ctx, l.session, bt))
 			}
 			if bt.lanes.Add(-1) == 0 {
 				free <- bt
@@ -75,44 +70,4 @@ func (l *lane) leave(ctx context.Context) error {
 		l.err = l.session.Sync(short)
 	}
 	return context.Cause(ctx)
-}
-
-func (l *lane) export(ctx context.Context, bt *batch) error {
-	var out [convert.MaxRecords]templates.Record
-	oldest := l.policy.Filter.Oldest()
-	next := 0
-	for i := range bt.Records {
-		r := &bt.Records[i]
-		groups := bt.Groups(r)
-		for k := range groups {
-			origin := bt.origins[next]
-			origin.Oldest = oldest
-			next++
-			shift := int64(0)
-			if len(bt.shifts) > 0 {
-				shift = bt.shifts[i]
-			}
-			flows := bt.Flows(&groups[k])
-			if !l.policy.Filter.Group(r, &groups[k]) {
-				l.skipped[convert.SkippedFilter] += uint64(len(flows))
-				continue
-			}
-			for j := range flows {
-				n, skip := l.policy.Records(origin, &flows[j], &out)
-				if n == 0 {
-					l.skipped[skip]++
-					continue
-				}
-				for m := range n {
-					out[m].Start += shift
-					out[m].End += shift
-					if err := l.session.Export(ctx, origin.Domain, &out[m]); err != nil {
-						return err
-					}
-				}
-				l.exported++
-			}
-		}
-	}
-	return nil
 }
