@@ -14,6 +14,8 @@ type outlet struct {
 
 	exported uint64 // tuples
 	skipped  [convert.SkipCount]uint64
+
+	records [convert.MaxRecords]templates.Record // of one flow, here so that none is allocated
 }
 
 // sink is what takes records to a collector.
@@ -24,7 +26,7 @@ type sink interface {
 // export converts a batch and hands its records to out. After an error, what is
 // neither in exported nor in skipped was not sent.
 func (o *outlet) export(ctx context.Context, out sink, bt *batch) error {
-	var records [convert.MaxRecords]templates.Record
+	records := &o.records
 	oldest := o.policy.Filter.Oldest()
 	next := 0
 	for i := range bt.Records {
@@ -44,7 +46,7 @@ func (o *outlet) export(ctx context.Context, out sink, bt *batch) error {
 				continue
 			}
 			for j := range flows {
-				n, skip := o.policy.Records(origin, &flows[j], &records)
+				n, skip := o.policy.Records(origin, &flows[j], records)
 				if n == 0 {
 					o.skipped[skip]++
 					continue
