@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -135,12 +136,18 @@ func New(ctx context.Context, cfg Config) (*Bridge, error) {
 	for range batchCount {
 		b.free <- new(batch)
 	}
-	for _, l := range cfg.Lanes {
-		session, err := exporter.New(ctx, l.Exporter)
-		if err != nil {
-			return nil, errors.Join(err, b.close())
+	b.lanes = make([]*lane, len(cfg.Lanes))
+	for _, files := range []bool{false, true} { // last: they are emptied, and a collector that is not there ends it all
+		for i, l := range cfg.Lanes {
+			if strings.HasPrefix(l.Exporter.URL, "file:") != files {
+				continue
+			}
+			session, err := exporter.New(ctx, l.Exporter)
+			if err != nil {
+				return nil, errors.Join(err, b.close())
+			}
+			b.lanes[i] = &lane{outlet: outlet{name: l.Name, policy: l.Policy}, session: session, in: make(chan *batch, batchCount)}
 		}
-		b.lanes = append(b.lanes, &lane{outlet: outlet{name: l.Name, policy: l.Policy}, session: session, in: make(chan *batch, batchCount)})
 	}
 	return b, nil
 }
@@ -148,7 +155,9 @@ func New(ctx context.Context, cfg Config) (*Bridge, error) {
 func (b *Bridge) close() error {
 	var errs []error
 	for _, l := range b.lanes {
-		errs = append(errs, l.session.Close())
+		if l != nil {
+			errs = append(errs, l.session.Close())
+		}
 	}
 	return errors.Join(errs...)
 }

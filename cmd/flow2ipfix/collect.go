@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,7 +37,7 @@ func newCollect(u *ui) *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.SortFlags = false
-	fl.StringVar(&listen, "listen", "", "where to listen: udp://HOST:PORT or tcp://HOST:PORT; or file:PATH to read an IPFIX file")
+	fl.StringVar(&listen, "listen", "", "where to listen: udp://HOST:PORT or tcp://HOST:PORT; or file:PATH (file:- for standard input) to read an IPFIX file")
 	fl.StringVar(&format, "format", "table", "table, or json for an object a line")
 	fl.Uint64Var(&limit, "count", 0, "stop after so many records; 0 goes on")
 	fl.DurationVar(&duration, "for", 0, "stop after so long, like 30s; 0 goes on")
@@ -53,7 +54,11 @@ func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64,
 	if err != nil {
 		return err
 	}
-	u.notef("listening on %s", c.URL())
+	verb := "listening on"
+	if strings.HasPrefix(c.URL(), "file:") {
+		verb = "reading"
+	}
+	u.notef("%s %s", verb, c.URL())
 	var printer collect.Sink = collect.NewTable(u.out, collect.TableOptions{})
 	if format == "json" {
 		printer = collect.NewJSON(u.out)

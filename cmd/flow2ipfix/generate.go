@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +47,7 @@ func newGenerate(u *ui) *cobra.Command {
 	fl.IntVar(&f.minutes, "minutes", 60, "minutes of log time")
 	fl.IntVar(&f.tuples, "tuples", 100, "tuples per interface and minute, on average")
 	fl.Uint64Var(&f.seed, "seed", 1, "the same seed and flags make the same bytes, given --start")
-	fl.StringVar(&f.start, "start", "", "first minute, RFC 3339; the last full hour if not given, this minute with --grow")
+	fl.StringVar(&f.start, "start", "", "first minute, RFC 3339; if not given, such that the last full hour is the last one, and this minute with --grow")
 	fl.BoolVar(&f.ipv6, "ipv6", false, "make some of the connections IPv6")
 	fl.BoolVar(&f.grow, "grow", false, "write each minute when its time has come, as Azure does")
 	fl.Float64Var(&f.speed, "speed", 1, "with --grow: minutes of log time in a minute")
@@ -62,7 +64,8 @@ func generate(cmd *cobra.Command, u *ui, f *generateFlags) error {
 	if !ok {
 		errs = append(errs, fmt.Errorf("--kind: want vnet, nsg or nsg-v1, got %q", f.kind))
 	}
-	start := time.Now().UTC().Truncate(time.Hour).Add(-time.Hour)
+	// The last full hour is the last one that is made.
+	start := time.Now().UTC().Truncate(time.Hour).Add(-time.Hour * time.Duration(max(1, (f.minutes+59)/60)))
 	if f.grow {
 		start = time.Now().UTC().Truncate(time.Minute)
 	}
@@ -73,8 +76,11 @@ func generate(cmd *cobra.Command, u *ui, f *generateFlags) error {
 		}
 		start = t.UTC().Truncate(time.Minute)
 	}
-	if f.grow && f.speed <= 0 {
+	if f.speed <= 0 {
 		errs = append(errs, fmt.Errorf("--speed: want more than 0, got %v", f.speed))
+	}
+	if !f.grow && cmd.Flags().Changed("speed") {
+		errs = append(errs, errors.New("--speed: is for --grow"))
 	}
 	if f.summary != "text" && f.summary != "json" {
 		errs = append(errs, fmt.Errorf("--summary: want text or json, got %q", f.summary))
@@ -88,7 +94,17 @@ func generate(cmd *cobra.Command, u *ui, f *generateFlags) error {
 	if err := errors.Join(errs...); err != nil {
 		return &usageError{err, "see flow2ipfix generate --help"}
 	}
+	for nic := range f.nics {
+		for minute := 0; minute < f.minutes+60; minute += 60 {
+			path := g.BlobPath(nic, min(minute, f.minutes-1))
+			if _, err := os.Lstat(filepath.Join(f.out, path)); err == nil {
+				return withHint(fmt.Errorf("%s holds %s already", f.out, path), "nothing is overwritten: name another folder, or remove it")
+			}
+		}
+	}
 	if f.grow {
+		u.notef("writing to %s, a minute of logs every %v; to be ended with Ctrl-C before its %s are over",
+			f.out, (time.Duration(float64(time.Minute) / f.speed)).Round(time.Millisecond), count(uint64(f.minutes), "minute"))
 		err = g.Grow(cmd.Context(), f.out, f.speed)
 	} else {
 		err = g.WriteDir(cmd.Context(), f.out)

@@ -130,6 +130,11 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		}
 		cfg.Domains = convert.Domains{Always: true, Fixed: uint32(n)}
 	}
+	if f.localAddress != "" {
+		if _, err := netip.ParseAddr(f.localAddress); err != nil {
+			errs = append(errs, fmt.Errorf("--local-address: want an IP address of this machine, got %q", f.localAddress))
+		}
+	}
 	if f.rate < 0 {
 		errs = append(errs, fmt.Errorf("--rate: want 0 or more records/s, got %d", f.rate))
 	}
@@ -255,8 +260,8 @@ func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []
 	if printErr := printSummary(out, f.summary, summary, time.Since(start)); printErr != nil {
 		err = errors.Join(err, printErr)
 	}
-	if summary.Blobs > 0 && summary.Read.Records == 0 && summary.Read.RejectedPieces() == 0 {
-		u.warn(errors.New("no flow-log record in what was read"), "see whether these are flow logs: PT1H.json blobs of NSG or virtual network flow logs")
+	if summary.Blobs > 0 && summary.Read.Records == 0 {
+		u.warn(errors.New("no flow-log record in what was read"), "see whether these are flow logs: PT1H.json blobs of NSG or virtual network flow logs, not compressed")
 	}
 	switch {
 	case err != nil:

@@ -43,8 +43,8 @@ exit codes:
 const replayLong = `Replay reads flow logs once and sends them to one or more collectors. Folders
 are searched for *.json files (links below them are not followed); blobs under
 Azure's own paths are read in the order of their hours. What cannot be read is
-left out, counted and said; the rest goes on, and so do the other collectors when
-one fails.
+left out, counted and said; the rest goes on. All collectors must be there at the
+start; when one fails later, the others go on.
 
 A tuple becomes a record with what was sent and one with what was received, if
 anything was. Flows that only began have no counters and are skipped.
