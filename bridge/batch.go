@@ -31,4 +31,9 @@ type batch struct {
 
 	mac   flowlog.MAC  // of records that have none: from the blob's name
 	lanes atomic.Int32 // that are not done with it yet
+
+	// Of a service only:
+	id       uint64        // ascends in the order in which lanes get batches
+	progress progress      // how far this batch brings its blob
+	gone     chan struct{} // closed when the batch, a giant one, is free again; or nil
 }

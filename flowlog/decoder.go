@@ -73,13 +73,19 @@ type span struct {
 // NewDecoder returns a decoder for r, whose first byte stands at the given
 // offset of the blob.
 func NewDecoder(r io.Reader, offset int64, opts Options) *Decoder {
+	d := &Decoder{in: interner{}}
+	d.ResetWith(r, offset, opts)
+	return d
+}
+
+// ResetWith is Reset with other options.
+func (d *Decoder) ResetWith(r io.Reader, offset int64, opts Options) {
 	if opts.MaxRecordBytes <= 0 {
 		opts.MaxRecordBytes = DefaultMaxRecordBytes
 	}
-	d := &Decoder{opts: opts, in: interner{}}
+	d.opts = opts
 	d.w.limit = opts.MaxRecordBytes
 	d.Reset(r, offset)
-	return d
 }
 
 // Reset makes the decoder read from r, at the given offset of a blob. Memory is

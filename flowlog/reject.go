@@ -134,6 +134,20 @@ func (s *Stats) RejectedPieces() uint64 {
 	return s.Rejected[PieceTuple] + s.Rejected[PieceElement] + s.Rejected[PieceRecord]
 }
 
+// Sub returns what was counted since s was o.
+func (s Stats) Sub(o Stats) Stats {
+	s.Records -= o.Records
+	s.Tuples -= o.Tuples
+	s.UnknownVersions -= o.UnknownVersions
+	for i, n := range o.Rejected {
+		s.Rejected[i] -= n
+	}
+	for i, n := range o.RejectedReasons {
+		s.RejectedReasons[i] -= n
+	}
+	return s
+}
+
 // Add adds what o counted.
 func (s *Stats) Add(o Stats) {
 	s.Records += o.Records

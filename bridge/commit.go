@@ -1,0 +1,144 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"flow2ipfix/source"
+)
+
+// Store keeps how far blobs are delivered.
+type Store interface {
+	// Commit keeps all entries or, with an error, none.
+	Commit(entries []Entry) error
+}
+
+// Entry is how far a blob of a source is delivered.
+type Entry struct {
+	Source, Blob string
+	Cursor       source.Cursor
+}
+
+// progress is how far a batch brings a blob.
+type progress struct {
+	source int
+	blob   string
+	cursor source.Cursor
+}
+
+// committer keeps cursors once the lanes have delivered what lies before them, in
+// the order of the batches, which is that of each blob.
+type committer struct {
+	store   Store
+	lanes   []*serviceLane
+	onError func(error)
+
+	mu      sync.Mutex
+	room    *sync.Cond
+	waiting []expected // in the order of id
+	commits uint64
+}
+
+type expected struct {
+	id uint64
+	progress
+}
+
+// commitEvery is how often cursors are kept: more often wears out disks, more
+// seldom means more to send again after a crash.
+const commitEvery = time.Second
+
+// maxWaiting bounds what waits to be kept, when the disk is full.
+const maxWaiting = 1 << 16
+
+func (c *committer) init(store Store, lanes []*serviceLane, onError func(error)) {
+	c.store, c.onError = store, onError
+	for _, l := range lanes {
+		if !l.bestEffort {
+			c.lanes = append(c.lanes, l)
+		}
+	}
+	c.room = sync.NewCond(&c.mu)
+}
+
+// expect says what a batch that is about to be handed out will bring. It waits
+// while too much waits.
+func (c *committer) expect(ctx context.Context, id uint64, p progress) error {
+	stop := context.AfterFunc(ctx, c.room.Broadcast)
+	defer stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.waiting) >= maxWaiting && ctx.Err() == nil {
+		c.room.Wait()
+	}
+	c.waiting = append(c.waiting, expected{id, p})
+	return context.Cause(ctx)
+}
+
+// run commits now and then, and once more when all has been sent.
+func (c *committer) run(sent <-chan struct{}, sources []Follower) {
+	tick := time.NewTicker(commitEvery)
+	defer tick.Stop()
+	var failedUntil time.Time
+	for {
+		select {
+		case <-tick.C:
+			if time.Now().Before(failedUntil) {
+				continue
+			}
+			if err := c.commit(sources); err != nil {
+				c.onError(err)
+				failedUntil = time.Now().Add(retryAfter)
+			}
+		case <-sent:
+			if err := c.commit(sources); err != nil {
+				c.onError(err)
+			}
+			return
+		}
+	}
+}
+
+func (c *committer) commit(sources []Follower) error {
+	delivered := c.lanes[0].delivered.Load()
+	for _, l := range c.lanes[1:] {
+		delivered = min(delivered, l.delivered.Load())
+	}
+	c.mu.Lock()
+	n := 0
+	for n < len(c.waiting) && c.waiting[n].id <= delivered {
+		n++
+	}
+	done := c.waiting[:n:n]
+	c.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	// The last one of each blob, in any order: they are kept together.
+	type key struct {
+		source int
+		blob   string
+	}
+	last := make(map[key]int, n)
+	for i := range done {
+		last[key{done[i].source, done[i].blob}] = i
+	}
+	entries := make([]Entry, 0, len(last))
+	for k, i := range last {
+		entries = append(entries, Entry{Source: sources[k.source].Name(), Blob: k.blob, Cursor: done[i].cursor})
+	}
+	if err := c.store.Commit(entries); err != nil {
+		return fmt.Errorf("keep what is delivered: %w", err)
+	}
+	c.mu.Lock()
+	c.waiting = append(c.waiting[:0:0], c.waiting[n:]...)
+	c.commits++
+	c.room.Broadcast()
+	c.mu.Unlock()
+	for k, i := range last {
+		sources[k.source].Delivered(k.blob, done[i].cursor.Offset)
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package bridge
+
+import (
+	"context"
+	"time"
+)
+
+// retryAfter is how long to wait before what cannot be kept is tried again.
+const retryAfter = 5 * time.Second
+
+// dispatch completes decoded batches and hands them to the lanes.
+func (s *Service) dispatch(ctx context.Context) error {
+	id := uint64(0)
+	for {
+		var bt *batch
+		select {
+		case next, ok := <-s.decoded:
+			if !ok {
+				return nil
+			}
+			bt = next
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := s.complete(ctx, bt); err != nil {
+			return err
+		}
+		id++
+		bt.id = id
+		if err := s.commits.expect(ctx, id, bt.progress); err != nil {
+			return err
+		}
+		bt.lanes.Store(int32(len(s.lanes)))
+		for _, l := range s.lanes {
+			if !l.bestEffort {
+				l.in <- bt // never full: there are no more batches than it holds
+				continue
+			}
+			select {
+			case l.in <- bt:
+			default:
+				l.refused.Add(uint64(bt.Len()))
+				s.release(bt)
+			}
+		}
+	}
+}
+
+// complete numbers the interfaces of a batch. If new numbers cannot be kept,
+// nothing of the interface may leave, so that it waits until they can.
+func (s *Service) complete(ctx context.Context, bt *batch) error {
+	for {
+		err := s.numbers.complete(bt)
+		if err == nil {
+			return nil
+		}
+		s.cfg.OnError(err)
+		select {
+		case <-time.After(retryAfter):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// release says that a lane is done with a batch.
+func (s *Service) release(bt *batch) {
+	if bt.lanes.Add(-1) > 0 {
+		return
+	}
+	if gone := bt.gone; gone != nil {
+		bt.gone = nil
+		bt.Reset() // which gives back what a giant took
+		close(gone)
+	}
+	s.free <- bt
+}
