@@ -302,7 +302,7 @@ func TestServiceDelivers(t *testing.T) {
 		if diff := cmp.Diff(want, store.offsets()); diff != "" {
 			t.Errorf("kept (-read +kept):\n%s", diff)
 		}
-		if c := store.cursors["a"]; len(c.Tail) != source.TailBytes || !strings.HasSuffix(record, string(c.Tail[len(c.Tail)-8:])) {
+		if c := store.cursors["a"]; len(c.Tail) != source.TailBytes || !strings.HasSuffix(record, string(c.Tail[len(c.Tail)-7:])) {
 			t.Errorf("cursor %+v", c)
 		}
 		if !one.closed || !two.closed {
