@@ -44,6 +44,9 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrNothing says that a blob ends at or before the offset to read from.
 	ErrNothing = errors.New("nothing to read from there")
+	// ErrRewritten says that a blob is not the one that was read before: it is
+	// shorter, or something else stands before the offset.
+	ErrRewritten = errors.New("the blob was written anew")
 )
 
 // Cursor says how far a blob has been read, or delivered.

@@ -30,6 +30,12 @@ type Delta struct {
 	// Left says; zero leaves out none.
 	Since time.Time
 	Left  Left
+	// Tail is what stands before Offset, as in a Cursor; not to be changed. Empty
+	// if that is not known.
+	Tail []byte
+	// Info is the version of the blob that is being read, after Open, if the source
+	// has versions.
+	Info Info
 	// Open starts to read. The caller closes the reader.
 	Open func(context.Context) (io.ReadCloser, error)
 }

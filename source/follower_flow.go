@@ -1,0 +1,371 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// followed is a flow log. What it has belongs to its goroutine; what others see
+// too is changed under mu.
+type followed struct {
+	f     *Follower
+	name  string
+	whole bool // wanted whatever the MAC
+	stop  context.CancelFunc
+
+	known map[string]Cursor // State's, of blobs that were not seen yet
+	low   time.Time         // the low-water mark
+	next  time.Time         // hours before this one were opened
+	ready bool              // State has said these
+
+	mu    sync.Mutex
+	hours []*hour // that are not finished, in order
+	blobs map[string]*blob
+}
+
+// hour is one of a flow log. It is listed until it is settled, and done when all
+// its blobs have been delivered.
+type hour struct {
+	begin   time.Time
+	blobs   []*blob
+	lists   int       // how often it was listed
+	changed time.Time // when it was last seen to change; zero if it was not
+	settled bool      // listed so late that no more is expected
+	done    bool
+}
+
+func (h *hour) end() time.Time { return h.begin.Add(time.Hour) }
+
+// blob is one of an hour that is not done.
+type blob struct {
+	name      string
+	size      int64 // as it was last listed or opened, and so is etag
+	etag      string
+	cursor    Cursor // how far it was read; changed under mu
+	delivered int64  // under mu
+	since     time.Time
+	listed    int       // the last of the hour's lists that has it
+	rewritten bool      // to be read from its start once all before is delivered
+	gone      bool      // not there any more
+	closed    bool      // read to its end with nothing to follow
+	changed   bool      // found to be another than had been listed
+	failures  int       // reads that failed, one after another
+	retry     time.Time // not before
+}
+
+// hasNews reports whether a blob has something that was not read yet, or another
+// content. What was read to its end with the ETag that it has now has none; if that
+// is not known, the two bytes at its end are taken for its foot.
+func (b *blob) hasNews() bool {
+	if b.cursor.ETag != "" {
+		return b.cursor.ETag != b.etag
+	}
+	return b.hasRest() || b.size < b.cursor.Offset
+}
+
+// hasRest reports whether more than the foot stands behind what was read.
+func (b *blob) hasRest() bool { return b.size-2 > b.cursor.Offset }
+
+func newFollowed(f *Follower, name string, stop context.CancelFunc) *followed {
+	return &followed{f: f, name: name, whole: f.filter.whole(name), stop: stop, blobs: map[string]*blob{}}
+}
+
+// idle reports whether nothing of the flow log waits for anything.
+func (w *followed) idle() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.blobs) == 0
+}
+
+func (w *followed) event(e Event) {
+	e.FlowLog = w.name
+	w.f.cfg.OnEvent(e)
+}
+
+func (w *followed) run(ctx context.Context) {
+	failures := 0
+	listAt := time.Now()
+	for ctx.Err() == nil {
+		now := time.Now()
+		listing := !now.Before(listAt)
+		err := w.pass(ctx, listing)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			failures++
+			wait := backoff(w.f.cfg.PollInterval, failures)
+			listAt = time.Now().Add(wait)
+			kind := ListFailed
+			if errors.Is(err, errState) {
+				kind = StateFailed
+				w.f.counts.stateErrors.Add(1)
+			} else {
+				w.f.counts.listErrors.Add(1)
+			}
+			w.event(Event{Kind: kind, Err: err, Retry: wait})
+		case listing:
+			if failures > 0 {
+				w.event(Event{Kind: ListRecovered})
+			}
+			failures = 0
+			listAt = now.Add(jitter(w.f.cfg.PollInterval, 10))
+		}
+		sleep(ctx, time.Until(w.retryAt(listAt)))
+	}
+}
+
+var errState = errors.New("read or write the checkpoint")
+
+// retryAt returns when the next blob may be tried again, or the given time.
+func (w *followed) retryAt(at time.Time) time.Time {
+	for _, h := range w.hours {
+		for _, b := range h.blobs {
+			if b.failures > 0 && b.retry.Before(at) && w.wanted(h, b) {
+				at = b.retry
+			}
+		}
+	}
+	return at
+}
+
+// pass goes through the hours, oldest first: lists what is new and reads it.
+// Without listing it only tries again what failed.
+func (w *followed) pass(ctx context.Context, listing bool) error {
+	if err := w.remember(); err != nil {
+		return err
+	}
+	for i := 0; ; {
+		if err := w.open(ctx); err != nil {
+			return err
+		}
+		if i >= len(w.hours) {
+			return nil
+		}
+		h := w.hours[i]
+		if !h.done {
+			if listing && !h.settled {
+				if err := w.list(ctx, h); err != nil {
+					return err
+				}
+			}
+			w.readHour(ctx, h)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			w.close(h)
+		}
+		i = max(0, i+1-w.finish()) // done hours may be waiting behind this one
+	}
+}
+
+// remember asks State where the last run of the program had come to.
+func (w *followed) remember() error {
+	if w.ready {
+		return nil
+	}
+	cfg := &w.f.cfg
+	low, err := cfg.State.LowWater(cfg.Name, w.name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errState, err)
+	}
+	if low.IsZero() {
+		low = w.f.begin.Truncate(time.Hour)
+	}
+	known, err := cfg.State.Cursors(cfg.Name, w.name)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errState, err)
+	}
+	w.known, w.low, w.next, w.ready = known, low, low, true
+	return nil
+}
+
+// catchUp is behind how many hours the clock is not asked which there are, but
+// the backend.
+const catchUp = 24 * time.Hour
+
+// open opens the hours that have begun.
+func (w *followed) open(ctx context.Context) error {
+	now := time.Now()
+	current := now.UTC().Truncate(time.Hour)
+	if w.next.After(current) {
+		return nil
+	}
+	var hours []time.Time
+	first := w.next
+	if len(w.hours) == 0 || current.Sub(w.next) >= catchUp {
+		if !acquire(ctx, w.f.lists) {
+			return context.Cause(ctx)
+		}
+		asked, cancel := context.WithTimeout(ctx, listTimeout)
+		found, err := w.f.cfg.Backend.Hours(asked, w.name, w.next)
+		cancel()
+		<-w.f.lists
+		if err != nil {
+			return fmt.Errorf("look for hours: %w", err)
+		}
+		for _, at := range found {
+			if !at.Before(w.next) && !at.After(current) {
+				hours = append(hours, at)
+			}
+		}
+		// Those that may still come into being.
+		if young := now.Add(-w.f.cfg.Grace).UTC().Truncate(time.Hour); young.After(first) {
+			first = young
+		}
+	}
+	for at := first; !at.After(current); at = at.Add(time.Hour) {
+		hours = append(hours, at)
+	}
+	slices.SortFunc(hours, time.Time.Compare)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, at := range slices.CompactFunc(hours, time.Time.Equal) {
+		w.hours = append(w.hours, &hour{begin: at.UTC()})
+	}
+	w.next = current.Add(time.Hour)
+	return nil
+}
+
+// list lists an hour and notes what has changed in it.
+func (w *followed) list(ctx context.Context, h *hour) error {
+	if !acquire(ctx, w.f.lists) {
+		return context.Cause(ctx)
+	}
+	at := time.Now()
+	asked, cancel := context.WithTimeout(ctx, listTimeout)
+	infos, err := w.f.cfg.Backend.List(asked, w.name, h.begin)
+	cancel()
+	<-w.f.lists
+	w.f.counts.lists.Add(1)
+	if err != nil {
+		return fmt.Errorf("list blobs of %s: %w", h.begin.Format("2006-01-02T15"), err)
+	}
+	h.lists++
+	for _, info := range infos {
+		b := w.blobs[info.Name]
+		if b == nil {
+			b = w.meet(h, info.Name)
+			if b == nil {
+				continue
+			}
+			if h.lists > 1 {
+				h.changed = at
+				w.late(h, b, at)
+			}
+		} else if b.size != info.Size || b.gone {
+			h.changed = at
+			w.late(h, b, at)
+		}
+		b.gone = false
+		b.closed = b.closed && b.etag == info.ETag
+		b.size, b.etag, b.listed = info.Size, info.ETag, h.lists
+	}
+	for _, b := range h.blobs {
+		if b.listed != h.lists && !b.gone {
+			w.delete(h, b)
+		}
+	}
+	if h.lists == 1 { // what went while nobody looked
+		prefix := w.name + h.begin.Format("/y=2006/m=01/d=02/h=15/")
+		for name, cursor := range w.known {
+			if strings.HasPrefix(name, prefix) {
+				delete(w.known, name)
+				w.delete(h, &blob{name: name, cursor: cursor})
+			}
+		}
+	}
+	last := h.end()
+	if h.changed.After(last) {
+		last = h.changed
+	}
+	h.settled = at.After(last.Add(w.f.cfg.Grace))
+	return nil
+}
+
+// meet returns a blob that was not listed before; nil if it is not wanted.
+func (w *followed) meet(h *hour, name string) *blob {
+	cursor := w.known[name]
+	delete(w.known, name)
+	path, ok := ParsePath(name)
+	if !ok || !w.f.filter.blob(w.whole, path.MAC) {
+		return nil
+	}
+	b := &blob{name: name, cursor: cursor, delivered: cursor.Offset}
+	h.blobs = append(h.blobs, b)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blobs[name] = b
+	return b
+}
+
+// late says that a blob changed so late that it might have been missed.
+func (w *followed) late(h *hour, b *blob, at time.Time) {
+	if at.After(h.end().Add(w.f.cfg.Grace)) {
+		w.f.counts.late.Add(1)
+		w.event(Event{Kind: BlobLate, Blob: b.name, Hour: h.begin})
+	}
+}
+
+// delete forgets a blob that is gone. Should it come back, it is taken for
+// written anew.
+func (w *followed) delete(h *hour, b *blob) {
+	b.gone, b.rewritten = true, true
+	b.failures, b.retry = 0, time.Time{}
+	w.f.counts.deleted.Add(1)
+	w.event(Event{Kind: BlobDeleted, Blob: b.name, Hour: h.begin})
+	if err := w.f.cfg.State.Forget(w.f.cfg.Name, b.name); err != nil {
+		w.f.counts.stateErrors.Add(1)
+		w.event(Event{Kind: StateFailed, Blob: b.name, Err: fmt.Errorf("%w: %w", errState, err)})
+	}
+}
+
+// close ends an hour that is settled and delivered.
+func (w *followed) close(h *hour) {
+	if !h.settled {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, b := range h.blobs {
+		if !b.gone && (b.rewritten || b.hasNews() || b.hasRest() && !b.closed || b.delivered < b.cursor.Offset) {
+			return
+		}
+	}
+	for _, b := range h.blobs {
+		delete(w.blobs, b.name)
+	}
+	h.blobs, h.done = nil, true
+	w.f.counts.finished.Add(1)
+}
+
+// finish moves the low-water mark over hours that are done and returns how many
+// these are.
+func (w *followed) finish() int {
+	n := 0
+	for n < len(w.hours) && w.hours[n].done {
+		n++
+	}
+	if n == 0 {
+		return 0
+	}
+	low := w.next
+	if n < len(w.hours) {
+		low = w.hours[n].begin
+	}
+	if err := w.f.cfg.State.Finish(w.f.cfg.Name, w.name, low); err != nil {
+		w.f.counts.stateErrors.Add(1)
+		w.event(Event{Kind: StateFailed, Hour: low, Err: fmt.Errorf("%w: %w", errState, err)})
+		return 0
+	}
+	w.low = low
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hours = slices.Delete(w.hours, 0, n)
+	return n
+}
