@@ -270,7 +270,14 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 		} else {
 			cursor.Offset = dec.Offset()
 			cursor.Tail = bytes.Clone(dec.Tail())
+			if cursor.Offset-d.Offset == int64(len(cursor.Tail)) { // short: what stands before it belongs to it
+				cursor.Tail = append(bytes.Clone(d.Tail), cursor.Tail...)
+				cursor.Tail = cursor.Tail[max(0, len(cursor.Tail)-source.TailBytes):]
+			}
 			bt.progress = progress{source: from, blob: d.Blob, cursor: cursor}
+			if errors.Is(decodeErr, io.EOF) || errors.Is(decodeErr, flowlog.ErrUnfinished) {
+				bt.progress.cursor.ETag = d.Info.ETag // there is no more of this version
+			}
 			var gone chan struct{}
 			if bt.Len() > giantFlows {
 				gone = make(chan struct{})
