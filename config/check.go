@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,6 +30,9 @@ func (r *report) check(cfg *Config) {
 		r.checkName(names, at+".name", c.Name)
 		r.checkCollector(at, c)
 		r.once(urls, at+".url", c.URL, "a collector of its own")
+	}
+	if !slices.ContainsFunc(cfg.Collectors, func(c Collector) bool { return c.Delivery != "best_effort" }) && len(cfg.Collectors) > 0 {
+		r.Fail("collectors[0].delivery", "best_effort", "want required for at least one collector: it says when a flow log has been delivered")
 	}
 	macs, indexes := unique{}, unique{}
 	for i := range cfg.Interfaces {

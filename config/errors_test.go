@@ -120,6 +120,7 @@ func TestErrors(t *testing.T) {
 		{"a truth for a text", with("state_dir: true"), `f:7: state_dir: want text; put it into quotes, like "true", got true`},
 		{"no state", with("state_dir: ''"), `f:7: state_dir: want a folder, like /var/lib/flow2ipfix, got ""`},
 		{"octal", collector("rate: 012"), "f:7: collectors[0].rate: want a number from 0 to 100000000, got 012"},
+		{"nobody required", collector("delivery: best_effort"), `f:7: collectors[0].delivery: want required for at least one collector: it says when a flow log has been delivered, got "best_effort"`},
 		{"a fraction", collector("rate: 1.5"), "f:7: collectors[0].rate: want a number from 0 to 100000000, got 1.5"},
 		{"a text for a number", collector("rate: '5'"), `f:7: collectors[0].rate: want a number from 0 to 100000000, got "5"`},
 		{"below", collector("rate: -1"), "f:7: collectors[0].rate: want a number from 0 to 100000000, got -1"},

@@ -90,6 +90,7 @@ collectors:
     max_message_bytes: 9000
     timeout: 1h0m5s
     tls: {ca_file: ca, cert_file: cert, key_file: key, server_name: name, min_version: "1.3"}
+  - {name: d, url: "file:/srv/d.ipfix"}
 interfaces:
   - {mac: 00-0d-3a-12-34-56, name: web-01, index: 17}
   - {mac: 001122334455}
@@ -126,6 +127,9 @@ func TestLoad(t *testing.T) {
 			Name: "c", URL: "tls://[2001:db8::1]:4740", Preset: "generic", Protocol: "ipfix", Records: "uniflow",
 			Delivery: "best_effort", LocalAddress: "2001:db8::2", MaxMessageBytes: 9000, Timeout: time.Hour + 5*time.Second,
 			TLS: TLS{"ca", "cert", "key", "name", "1.3"},
+		}, {
+			Name: "d", URL: "file:/srv/d.ipfix", Preset: "generic", Protocol: "ipfix", Records: "uniflow", Rate: 20_000,
+			Delivery: "required", MaxMessageBytes: 1400, Timeout: 15 * time.Second, TLS: TLS{MinVersion: "1.2"},
 		}},
 		Interfaces:      []Interface{{"000D3A123456", "web-01", 17}, {"001122334455", "", 0}},
 		Log:             Log{"warn", "json"},
