@@ -36,14 +36,42 @@ func (s *Service) dispatch(ctx context.Context) error {
 				l.in <- bt // never full: there are no more batches than it holds
 				continue
 			}
-			select {
-			case l.in <- bt:
-			default:
+			if !l.offer(ctx, bt) {
 				l.refused.Add(uint64(bt.Len()))
 				s.release(bt)
 			}
 		}
 	}
+}
+
+const (
+	// bestEffortBatches is how many batches wait for a best-effort lane.
+	bestEffortBatches = 4
+	// patience is how long a best-effort lane that took all before is waited for.
+	patience = time.Second
+)
+
+// offer hands a batch to a best-effort lane. One that has let a batch go by gets
+// no more until it has taken one: it is waited for once, not each time.
+func (l *serviceLane) offer(ctx context.Context, bt *batch) bool {
+	select {
+	case l.in <- bt:
+		return true
+	default:
+	}
+	if l.behind.Load() {
+		return false
+	}
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case l.in <- bt:
+		return true
+	case <-t.C:
+		l.behind.Store(true)
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // complete numbers the interfaces of a batch. If new numbers cannot be kept,

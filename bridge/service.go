@@ -41,8 +41,8 @@ type ServiceConfig struct {
 type ServiceLane struct {
 	Name   string
 	Policy convert.Policy
-	// BestEffort lanes hold nothing up: what they cannot take at once is not sent
-	// to them, and counted. What the others have delivered is done.
+	// BestEffort lanes are waited for only as long as they take something: what
+	// they miss is counted. What the others have delivered is done.
 	BestEffort bool
 	// Stream takes the lane's records; it is closed by Run.
 	Stream Stream
@@ -99,8 +99,8 @@ type ServiceLaneStats struct {
 	NotSent  uint64 // of best-effort lanes
 }
 
-// serviceBatches is how many batches there are beside one a reader; and a lane
-// that is best-effort may hold two.
+// serviceBatches is how many batches there are beside one a reader, and those
+// that lanes may hold that are best-effort.
 const serviceBatches = 3
 
 // NewService connects to nobody yet.
@@ -118,7 +118,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 	count := cfg.Readers + serviceBatches
 	for i := range cfg.Lanes {
 		if cfg.Lanes[i].BestEffort {
-			count += 2
+			count += bestEffortBatches + 1
 		}
 	}
 	s := &Service{
@@ -137,7 +137,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 	for _, l := range cfg.Lanes {
 		size := count
 		if l.BestEffort {
-			size = 1
+			size = bestEffortBatches
 		}
 		s.lanes = append(s.lanes, &serviceLane{outlet: outlet{name: l.Name, policy: l.Policy}, stream: l.Stream, bestEffort: l.BestEffort, in: make(chan *batch, size)})
 	}

@@ -396,6 +396,38 @@ func TestServiceBestEffortIsAway(t *testing.T) {
 	})
 }
 
+// TestServiceBestEffortKeepsUp: a best-effort collector that takes all it gets
+// misses nothing of a burst.
+func TestServiceBestEffortKeepsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deltas []*source.Delta
+		for i := range 300 {
+			deltas = append(deltas, recordsOf(fmt.Sprint("blob", i), 1))
+		}
+		f := newFeed(deltas...)
+		must, may := newAway(), newAway()
+		if err := service(t, ServiceConfig{
+			Sources: []Follower{f}, Store: &memory{},
+			Lanes: []ServiceLane{{Name: "must", Stream: must}, {Name: "may", Stream: may, BestEffort: true}},
+		}, func(*Service) {
+			// It is busy for less than it is waited for, again and again.
+			for range 20 {
+				may.set(func() { may.stuck = true })
+				time.Sleep(patience / 2)
+				may.set(func() { may.stuck = false })
+				time.Sleep(time.Millisecond)
+			}
+			<-f.done
+			time.Sleep(time.Second)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if may.records != 1200 || must.records != 1200 {
+			t.Errorf("%d records came to the best-effort collector and %d to the other, want 1200", may.records, must.records)
+		}
+	})
+}
+
 // TestServiceStoreFails: what cannot be kept is kept later.
 func TestServiceStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,10 @@ type serviceLane struct {
 	bestEffort bool
 	in         chan *batch
 
-	// refused counts tuples of batches that the dispatcher did not get rid of.
+	// refused counts tuples of batches that the dispatcher did not get rid of, and
+	// behind says that it gave up waiting.
 	refused atomic.Uint64
+	behind  atomic.Bool
 	notSent uint64
 	// delivered is the last batch that is delivered with all before it.
 	delivered atomic.Uint64
@@ -41,6 +43,7 @@ func (l *serviceLane) run(ctx context.Context, s *Service) error {
 				return l.drain(ctx)
 			}
 			err := l.send(ctx, bt)
+			l.behind.Store(false)
 			s.show(l)
 			s.release(bt)
 			if err != nil {

@@ -1,6 +1,7 @@
 package flowlog
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -46,7 +47,7 @@ func TestTail(t *testing.T) {
 				} else if len(got) == TailBytes {
 					whole++
 				}
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {

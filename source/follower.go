@@ -132,6 +132,9 @@ func (f *Follower) Run(ctx context.Context, read func(context.Context, *Delta) (
 		wait := jitter(discoveryInterval, 10)
 		if err := f.discover(ctx, &group); err == nil {
 			failures = 0
+			if f.Stats().FlowLogs == 0 {
+				wait = jitter(f.cfg.PollInterval, 10) // the first one is waited for
+			}
 		} else if ctx.Err() == nil {
 			failures++
 			wait = backoff(min(f.cfg.PollInterval, 30*time.Second), failures)
