@@ -17,6 +17,7 @@ FUZZTIME ?= 10s
 BENCH    ?= .
 KINDS    ?= vnet nsg
 RUNS     ?= 5
+SCENES   ?= 5
 
 # The tools come first in the path, then the collectors, which Debian puts where
 # only root looks.
@@ -26,7 +27,7 @@ export PATH := $(TOOLS):$(PATH):/usr/sbin:/sbin
 # product must never link. "./..." does not go from one into the other.
 MODULES := . test
 
-STEPS := peers tools fmt-check vet lint build unit fuzz judges
+STEPS := peers tools fmt-check vet lint build unit fuzz judges daemon
 
 .PHONY: help
 help: ## list the targets
@@ -34,7 +35,7 @@ help: ## list the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) for bench'
+	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) for bench; SCENES=$(SCENES) for daemon'
 
 .PHONY: build
 build: ## build bin/flow2ipfix
@@ -99,7 +100,7 @@ lint: tools ## staticcheck and golangci-lint
 .PHONY: unit
 unit: ## the packages' own tests, with the race detector and in random order
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 10m ./...
-	CGO_ENABLED=1 go -C test test -race -shuffle=on -timeout 5m ./bench/...
+	CGO_ENABLED=1 go -C test test -race -shuffle=on -timeout 5m ./bench/... ./expect/...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target of the tree for FUZZTIME
@@ -110,6 +111,19 @@ judges: tools ## the whole program against real collectors
 	@# In its folder, so that go shows what it prints: the collectors' versions.
 	cd test/judges && go test -count=1 -timeout 15m
 
+# npm writes the hidden lock file when it is done.
+AZURITE := test/azurite/node_modules/.package-lock.json
+
+$(AZURITE): test/azurite/package-lock.json test/azurite/package.json test/azurite/.npmrc
+	npm --prefix test/azurite ci
+	@touch $@
+
+.PHONY: daemon
+daemon: $(AZURITE) ## the daemon before Azurite, a bad network and collectors that come and go
+	@# Most of the time the scenarios wait, so more of them run at once than there
+	@# are processors.
+	cd test/daemon && go test -count=1 -parallel $(SCENES) -timeout 15m
+
 .PHONY: bench
 bench: ## the packages' benchmarks, then the product against the yardstick
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -117,4 +131,4 @@ bench: ## the packages' benchmarks, then the product against the yardstick
 
 .PHONY: clean
 clean: ## remove what make made
-	rm -rf bin .tools
+	rm -rf bin .tools test/azurite/node_modules

@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // maxPeak is how much memory replay may take, whatever it reads.
@@ -25,9 +28,9 @@ func TestHour(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want, shown := newDigest(), nfcapd{}.Shows()
-	oracle := &Oracle{}
-	if err := oracle.ReadFiles(files, func(f Flow) { want.add(f.only(shown)) }); err != nil {
+	want, shown := expect.NewDigest(), peers.Nfcapd{}.Shows()
+	oracle := &expect.Oracle{}
+	if err := oracle.ReadFiles(files, func(f expect.Flow) { want.Add(f.Only(shown)) }); err != nil {
 		t.Fatal(err)
 	}
 	if info.Size() < 99_000_000 || oracle.Tuples < 1_200_000 {
@@ -35,7 +38,7 @@ func TestHour(t *testing.T) {
 	}
 
 	t.Run("nfcapd", func(t *testing.T) {
-		s, err := startNfcapd(t.TempDir())
+		s, err := peers.StartNfcapd(t.TempDir())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,14 +50,14 @@ func TestHour(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Fatal(err)
 		}
-		got := newDigest()
-		if err := s.each(got.add); err != nil {
+		got := expect.NewDigest()
+		if err := s.Each(got.Add); err != nil {
 			t.Fatal(err)
 		}
 		for _, p := range s.Problems() {
 			t.Error(p)
 		}
-		if diff := want.compare(got); diff != "" {
+		if diff := want.Compare(got); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -74,20 +77,20 @@ func TestHour(t *testing.T) {
 
 // checkHour replays what is the oracle's hour so many times, and checks the
 // summary and the memory that it took.
-func checkHour(t *testing.T, stdin io.Reader, o *Oracle, times uint64, args ...string) {
+func checkHour(t *testing.T, stdin io.Reader, o *expect.Oracle, times uint64, args ...string) {
 	t.Helper()
 	r, peak, err := runGauged(t.TempDir(), stdin, append([]string{"replay", "--summary", "json"}, args...)...)
-	if err != nil || r.code != 0 || r.stderr != "" {
-		t.Fatalf("replay ended with %d, %v: %s", r.code, err, r.stderr)
+	if err != nil || r.Code != 0 || r.Stderr != "" {
+		t.Fatalf("replay ended with %d, %v: %s", r.Code, err, r.Stderr)
 	}
-	sum, err := r.summary()
+	sum, err := readSummary(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if *sum.Rejected != 0 || *sum.Blobs != 1 || *sum.Records != times*o.LogRecords || *sum.Tuples != times*o.Tuples ||
 		*sum.Skipped != times*o.Skipped || *sum.ExportedRecords != times*o.Records {
 		t.Errorf("summary %s; want %d times %d records, %d tuples, %d skipped and %d flow records",
-			r.stdout, times, o.LogRecords, o.Tuples, o.Skipped, o.Records)
+			r.Stdout, times, o.LogRecords, o.Tuples, o.Skipped, o.Records)
 	}
 	t.Logf("%.1f s, peak memory %.1f MiB", *sum.Seconds, float64(peak)/(1<<20))
 	if peak > maxPeak {

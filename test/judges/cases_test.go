@@ -5,6 +5,9 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // testCase is what the program is given, and what it is told to do with it.
@@ -16,7 +19,7 @@ type testCase struct {
 	files    []string
 	// flags are flags of replay; oracle expects what they ask for.
 	flags  []string
-	oracle Oracle
+	oracle expect.Oracle
 	// enough is how many tuples there have to be at least, so that the case does
 	// not become empty unnoticed.
 	enough uint64
@@ -35,16 +38,16 @@ var cases = []testCase{
 	{name: "begin", files: []string{"begin.json"}, nothing: true, enough: 5},
 	{
 		name: "begin-export", files: []string{"begin.json"},
-		flags: []string{"--begin", "export"}, oracle: Oracle{ExportBegin: true}, enough: 5,
+		flags: []string{"--begin", "export"}, oracle: expect.Oracle{ExportBegin: true}, enough: 5,
 	},
 	{name: "denied", files: []string{"denied.json"}, enough: 8},
 	{
 		name: "denied-one", files: []string{"denied.json"},
-		flags: []string{"--denied-counters", "one"}, oracle: Oracle{DeniedOne: true}, enough: 8,
+		flags: []string{"--denied-counters", "one"}, oracle: expect.Oracle{DeniedOne: true}, enough: 8,
 	},
 	{
 		name: "denied-skip", files: []string{"denied.json"},
-		flags: []string{"--denied", "skip"}, oracle: Oracle{SkipDenied: true}, nothing: true, enough: 8,
+		flags: []string{"--denied", "skip"}, oracle: expect.Oracle{SkipDenied: true}, nothing: true, enough: 8,
 	},
 }
 
@@ -61,7 +64,7 @@ func TestCases(t *testing.T) {
 }
 
 // expect makes the input and returns what to replay, and what should come of it.
-func (c *testCase) expect(t *testing.T) (paths []string, want []Flow) {
+func (c *testCase) expect(t *testing.T) (paths []string, want []expect.Flow) {
 	t.Helper()
 	var files []string
 	if c.generate != nil {
@@ -76,7 +79,7 @@ func (c *testCase) expect(t *testing.T) (paths []string, want []Flow) {
 		files = append(files, filepath.Join("testdata", name))
 		paths = files
 	}
-	if err := c.oracle.ReadFiles(files, func(f Flow) { want = append(want, f) }); err != nil {
+	if err := c.oracle.ReadFiles(files, func(f expect.Flow) { want = append(want, f) }); err != nil {
 		t.Fatal(err)
 	}
 	if c.oracle.Tuples < c.enough || c.nothing != (len(want) == 0) {
@@ -86,21 +89,21 @@ func (c *testCase) expect(t *testing.T) (paths []string, want []Flow) {
 }
 
 // judge replays the case to one judge.
-func (c *testCase) judge(t *testing.T, j Judge, paths []string, want []Flow) {
+func (c *testCase) judge(t *testing.T, j Judge, paths []string, want []expect.Flow) {
 	s := startJudge(t, j)
 	flags := append([]string{"replay", "--collector", s.URL(), "--summary", "json"}, c.flags...)
-	r := run(slices.Concat(flags, paths)...)
-	if r.code != 0 || r.stderr != "" {
-		t.Fatalf("replay ended with %d: %s", r.code, r.stderr)
+	r := peers.Run(slices.Concat(flags, paths)...)
+	if r.Code != 0 || r.Stderr != "" {
+		t.Fatalf("replay ended with %d: %s", r.Code, r.Stderr)
 	}
 	got := verdict(t, j, s, want)
-	sum, err := r.summary()
+	sum, err := readSummary(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := &c.oracle
 	if *sum.Rejected != 0 || sum.FailedBlobs != 0 || *sum.Records != o.LogRecords || *sum.Tuples != o.Tuples || *sum.Skipped != o.Skipped {
-		t.Errorf("summary %s; want %d records, %d tuples, %d skipped and nothing rejected", r.stdout, o.LogRecords, o.Tuples, o.Skipped)
+		t.Errorf("summary %s; want %d records, %d tuples, %d skipped and nothing rejected", r.Stdout, o.LogRecords, o.Tuples, o.Skipped)
 	}
 	if arrived := sumRecords(got); *sum.ExportedRecords != arrived {
 		t.Errorf("the summary says %d exported records, %d arrived", *sum.ExportedRecords, arrived)
@@ -118,33 +121,33 @@ func (c *testCase) judge(t *testing.T, j Judge, paths []string, want []Flow) {
 func TestSeveralCollectors(t *testing.T) {
 	c := testCase{generate: []string{"--nics", "3", "--minutes", "120", "--tuples", "10", "--ipv6"}, enough: 3000}
 	paths, want := c.expect(t)
-	judges := []Judge{nfcapd{}, goflow2{}, tsharkFile{}, goIPFIX{}}
+	judges := []Judge{peers.Nfcapd{}, goflow2{}, tsharkFile{}, peers.GoIPFIX{}}
 	args := []string{"replay", "--summary", "json"}
-	var sessions []Session
+	var sessions []peers.Session
 	for _, j := range judges {
 		s := startJudge(t, j)
 		sessions = append(sessions, s)
 		args = append(args, "--collector", s.URL())
 	}
-	r := run(slices.Concat(args, paths)...)
-	if r.code != 0 || r.stderr != "" {
-		t.Fatalf("replay ended with %d: %s", r.code, r.stderr)
+	r := peers.Run(slices.Concat(args, paths)...)
+	if r.Code != 0 || r.Stderr != "" {
+		t.Fatalf("replay ended with %d: %s", r.Code, r.Stderr)
 	}
 	for i, j := range judges {
 		verdict(t, j, sessions[i], want)
 	}
 	var sum summary
-	if err := json.Unmarshal(r.stdout, &sum); err != nil {
+	if err := json.Unmarshal(r.Stdout, &sum); err != nil {
 		t.Fatal(err)
 	}
 	if n := uint64(len(judges)); *sum.Tuples != c.oracle.Tuples || *sum.Skipped != n*c.oracle.Skipped || *sum.ExportedRecords != n*c.oracle.Records {
 		t.Errorf("summary %s; want %d tuples, and for each of %d collectors %d skipped and %d records",
-			r.stdout, c.oracle.Tuples, n, c.oracle.Skipped, c.oracle.Records)
+			r.Stdout, c.oracle.Tuples, n, c.oracle.Skipped, c.oracle.Records)
 	}
 }
 
 // startJudge starts a judge and sees to it that it is stopped.
-func startJudge(t *testing.T, j Judge) Session {
+func startJudge(t *testing.T, j Judge) peers.Session {
 	t.Helper()
 	s, err := j.Start(t.TempDir())
 	if err != nil {
@@ -159,7 +162,7 @@ func startJudge(t *testing.T, j Judge) Session {
 }
 
 // verdict waits for a judge and compares what it got with what it should have.
-func verdict(t *testing.T, j Judge, s Session, want []Flow) []Flow {
+func verdict(t *testing.T, j Judge, s peers.Session, want []expect.Flow) []expect.Flow {
 	t.Helper()
 	if err := s.Wait(len(want)); err != nil {
 		t.Fatal(err)
@@ -178,13 +181,13 @@ func verdict(t *testing.T, j Judge, s Session, want []Flow) []Flow {
 	if len(problems) > 10 {
 		t.Errorf("%s: and %d problems more", j.Name(), len(problems)-10)
 	}
-	if diff := compareFlows(want, got, j.Shows(), j.Merges()); diff != "" {
+	if diff := expect.Compare(want, got, j.Shows(), j.Merges()); diff != "" {
 		t.Errorf("%s: %s", j.Name(), diff)
 	}
 	return got
 }
 
-func sumRecords(flows []Flow) uint64 {
+func sumRecords(flows []expect.Flow) uint64 {
 	var n uint64
 	for _, f := range flows {
 		n += f.Records

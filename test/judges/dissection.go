@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // dissection is what tshark says of the messages in a capture or an IPFIX file,
@@ -17,7 +20,7 @@ type dissection struct {
 	begin, end time.Time               // when the messages were sent
 
 	messages, octets uint64
-	flows            []Flow
+	flows            []expect.Flow
 	problems         []string
 	next             map[uint32]uint32       // domain: sequence number
 	known            map[uint32]map[int]bool // domain, template ID
@@ -45,7 +48,7 @@ func (n node) child(name string) node {
 // read lets tshark dissect and reads what it says, packet by packet.
 func (d *dissection) read(args ...string) error {
 	d.next, d.known = map[uint32]uint32{}, map[uint32]map[int]bool{}
-	cmd, err := command("tshark", append(args, "-n", "-T", "json", "--no-duplicate-keys")...)
+	cmd, err := peers.Command("tshark", append(args, "-n", "-T", "json", "--no-duplicate-keys")...)
 	if err != nil {
 		return err
 	}
@@ -90,8 +93,8 @@ func (d *dissection) packets(in *json.Decoder) error {
 			messages = []any{map[string]any(one)}
 		}
 		if udp := layers.child("udp"); udp != nil {
-			v := values{}
-			payload := v.number(udp.text("udp.length"), 16) - 8
+			v := peers.Values{}
+			payload := v.Number(udp.text("udp.length"), 16) - 8
 			if len(messages) != 1 || layers.child("cflow").text("cflow.len") != fmt.Sprint(payload) {
 				d.problem("%s: want one message in a datagram of %d octets, got %d", where, payload, len(messages))
 			}
@@ -127,8 +130,8 @@ func (d *dissection) complaints(where string, n node) {
 		case strings.HasPrefix(name, "_ws.malformed"):
 			d.problem("%s: malformed: %v", where, value)
 		case name == "_ws.expert.severity":
-			v := values{}
-			if v.number(n.text(name), 32) >= warning || v.err != nil {
+			v := peers.Values{}
+			if v.Number(n.text(name), 32) >= warning || v.Err != nil {
 				d.problem("%s: %s", where, n.text("_ws.expert.message"))
 			}
 		case name == "cflow.padding":
@@ -139,12 +142,12 @@ func (d *dissection) complaints(where string, n node) {
 
 // message checks one message and takes its flows.
 func (d *dissection) message(where string, m node) error {
-	v := values{}
-	length, sequence := v.number(m.text("cflow.len"), 16), uint32(v.number(m.text("cflow.sequence"), 32))
-	domain := uint32(v.number(m.text("cflow.od_id"), 32))
-	exported := int64(v.number(m.child("cflow.timestamp_tree").text("cflow.exporttime"), 32))
-	if v.err != nil {
-		return v.err
+	v := peers.Values{}
+	length, sequence := v.Number(m.text("cflow.len"), 16), uint32(v.Number(m.text("cflow.sequence"), 32))
+	domain := uint32(v.Number(m.text("cflow.od_id"), 32))
+	exported := int64(v.Number(m.child("cflow.timestamp_tree").text("cflow.exporttime"), 32))
+	if v.Err != nil {
+		return v.Err
 	}
 	d.messages++
 	d.octets += length
@@ -168,7 +171,7 @@ func (d *dissection) message(where string, m node) error {
 		if set == nil {
 			break
 		}
-		octets += v.number(set.text("cflow.flowset_length"), 16)
+		octets += v.Number(set.text("cflow.flowset_length"), 16)
 		n, err := d.set(where, domain, set)
 		if err != nil {
 			return fmt.Errorf("set %d: %w", k, err)
@@ -182,7 +185,7 @@ func (d *dissection) message(where string, m node) error {
 		d.problem("%s: %d records in a message", where, records)
 	}
 	d.next[domain] += uint32(records)
-	return v.err
+	return v.Err
 }
 
 // numbered returns the child whose name begins so.
@@ -208,53 +211,53 @@ func (d *dissection) set(where string, domain uint32, set node) (int, error) {
 		}
 		return 0, nil
 	}
-	v := values{}
-	template := int(v.number(id, 16))
+	v := peers.Values{}
+	template := int(v.Number(id, 16))
 	if !d.known[domain][template] {
 		d.problem("%s: domain %d: data before their template %d", where, domain, template)
 	}
 	for k := 1; ; k++ {
 		n := set.child(fmt.Sprintf("Flow %d", k))
 		if n == nil {
-			return k - 1, v.err
+			return k - 1, v.Err
 		}
 		if len(n) != len(d.templates[template]) {
 			d.problem("%s: a record of template %d shows %d values", where, template, len(n))
 		}
-		d.flows = append(d.flows, v.dissected(n, domain))
+		d.flows = append(d.flows, dissected(&v, n, domain))
 	}
 }
 
 // dissected reads a data record.
-func (v *values) dissected(n node, domain uint32) Flow {
+func dissected(v *peers.Values, n node, domain uint32) expect.Flow {
 	const layout = "Jan _2, 2006 15:04:05.000000000 MST"
 	addresses := [2]string{n.text("cflow.srcaddr"), n.text("cflow.dstaddr")}
 	if addresses[0] == "" {
 		addresses = [2]string{n.text("cflow.srcaddrv6"), n.text("cflow.dstaddrv6")}
 	}
 	times, forwarding := n.child("cflow.timedelta_tree"), n.child("Forwarding Status")
-	status := v.number(forwarding.text("cflow.forwarding_status"), 2) << 6
+	status := v.Number(forwarding.text("cflow.forwarding_status"), 2) << 6
 	for name := range forwarding {
 		if strings.HasPrefix(name, "cflow.forwarding_status_") { // the reason; its name depends on the status
-			status |= v.number(forwarding.text(name), 6)
+			status |= v.Number(forwarding.text(name), 6)
 		}
 	}
-	return Flow{
-		Domain: domain, Source: v.addr(addresses[0]), Destination: v.addr(addresses[1]),
-		SourcePort: uint16(v.number(n.text("cflow.srcport"), 16)), DestinationPort: uint16(v.number(n.text("cflow.dstport"), 16)),
-		Protocol: uint8(v.number(n.text("cflow.protocol"), 8)),
-		Packets:  v.number(n.text("cflow.packets"), 64), Bytes: v.number(n.text("cflow.octets"), 64),
-		Start: v.time(layout, times.text("cflow.abstimestart")), End: v.time(layout, times.text("cflow.abstimeend")),
-		Ingress: uint32(v.number(n.text("cflow.inputint"), 32)), Egress: uint32(v.number(n.text("cflow.outputint"), 32)),
-		Direction: uint8(v.number(n.text("cflow.direction"), 8)), Sampling: uint32(v.number(n.text("cflow.sampling_interval"), 32)),
-		ForwardingStatus: uint8(status), FirewallEvent: uint8(v.number(n.text("cflow.firewall_event"), 8)), Records: 1,
+	return expect.Flow{
+		Domain: domain, Source: v.Addr(addresses[0]), Destination: v.Addr(addresses[1]),
+		SourcePort: uint16(v.Number(n.text("cflow.srcport"), 16)), DestinationPort: uint16(v.Number(n.text("cflow.dstport"), 16)),
+		Protocol: uint8(v.Number(n.text("cflow.protocol"), 8)),
+		Packets:  v.Number(n.text("cflow.packets"), 64), Bytes: v.Number(n.text("cflow.octets"), 64),
+		Start: v.Time(layout, times.text("cflow.abstimestart")), End: v.Time(layout, times.text("cflow.abstimeend")),
+		Ingress: uint32(v.Number(n.text("cflow.inputint"), 32)), Egress: uint32(v.Number(n.text("cflow.outputint"), 32)),
+		Direction: uint8(v.Number(n.text("cflow.direction"), 8)), Sampling: uint32(v.Number(n.text("cflow.sampling_interval"), 32)),
+		ForwardingStatus: uint8(status), FirewallEvent: uint8(v.Number(n.text("cflow.firewall_event"), 8)), Records: 1,
 	}
 }
 
 // template checks a template record.
 func (d *dissection) template(where string, domain uint32, t node) error {
-	v := values{}
-	id := int(v.number(t.text("cflow.template_id"), 16))
+	v := peers.Values{}
+	id := int(v.Number(t.text("cflow.template_id"), 16))
 	var fields []templateField
 	for k := 1; ; k++ {
 		field := t.numbered(fmt.Sprintf("Field (%d/", k))
@@ -265,7 +268,7 @@ func (d *dissection) template(where string, domain uint32, t node) error {
 			d.problem("%s: template %d has an enterprise's element", where, id)
 		}
 		fields = append(fields, templateField{
-			int(v.number(field.text("cflow.template_ipfix_field_type"), 16)), int(v.number(field.text("cflow.template_field_length"), 16)),
+			int(v.Number(field.text("cflow.template_ipfix_field_type"), 16)), int(v.Number(field.text("cflow.template_field_length"), 16)),
 		})
 	}
 	if want := d.templates[id]; !slices.Equal(fields, want) || want == nil {
@@ -278,5 +281,5 @@ func (d *dissection) template(where string, domain uint32, t node) error {
 		d.problem("%s: domain %d: template %d is repeated", where, domain, id)
 	}
 	d.known[domain][id] = true
-	return v.err
+	return v.Err
 }

@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // goflow2 prints a JSON object a flow. It shows firewallEvent, flowDirection and
@@ -22,11 +25,11 @@ func (goflow2) Name() string { return "goflow2" }
 
 // Version is of the Go module: the program does not know its own.
 func (goflow2) Version() (string, error) {
-	path, err := lookPath("goflow2")
+	path, err := peers.LookPath("goflow2")
 	if err != nil {
 		return "", err
 	}
-	out, err := output("go", "version", "-m", path)
+	out, err := peers.Output("go", "version", "-m", path)
 	if err != nil {
 		return "", err
 	}
@@ -37,7 +40,7 @@ func (goflow2) Version() (string, error) {
 	return "", fmt.Errorf("%s has no version", path)
 }
 
-func (goflow2) Shows() Fields { return ShowsAll }
+func (goflow2) Shows() expect.Fields { return expect.ShowsAll }
 
 func (goflow2) Merges() bool { return false }
 
@@ -56,12 +59,12 @@ ipfix:
     - { field: 233, destination: firewall }
 `
 
-func (goflow2) Start(dir string) (Session, error) {
+func (goflow2) Start(dir string) (peers.Session, error) {
 	mapping := filepath.Join(dir, "mapping.yaml")
 	if err := os.WriteFile(mapping, []byte(goflow2Mapping), 0o644); err != nil {
 		return nil, err
 	}
-	p, err := startUDP(dir, "goflow2", func(port int) ([]string, error) {
+	p, err := peers.StartUDP(dir, "goflow2", func(port int) ([]string, error) {
 		// Its pages of metrics want a port too.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -76,41 +79,41 @@ func (goflow2) Start(dir string) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &goflow2Session{udpPeer: p, sequences: sequences{}}, nil
+	return &goflow2Session{UDPPeer: p, sequences: expect.Sequences{}}, nil
 }
 
 type goflow2Session struct {
-	*udpPeer
-	sequences sequences
+	*peers.UDPPeer
+	sequences expect.Sequences
 	types     []string
 }
 
 func (s *goflow2Session) Wait(records int) error {
-	if err := s.drain(); err != nil {
+	if err := s.Drain(); err != nil {
 		return err
 	}
-	return s.waitLines(records)
+	return waitLines(s.Process, records)
 }
 
 // waitLines waits until a program has printed so many lines.
-func (p *process) waitLines(lines int) error {
-	return awaitAll(p.name+" prints", func() (bool, error) {
-		if err := p.alive(); err != nil {
+func waitLines(p *peers.Process, lines int) error {
+	return peers.AwaitAll("the program writes its lines", func() (bool, error) {
+		if err := p.Alive(); err != nil {
 			return false, err
 		}
-		b, err := os.ReadFile(p.out)
+		b, err := os.ReadFile(p.OutFile)
 		return bytes.Count(b, []byte("\n")) >= lines, err
 	})
 }
 
-func (s *goflow2Session) Stop() error { return s.stop(syscall.SIGTERM) }
+func (s *goflow2Session) Stop() error { return s.End(syscall.SIGTERM) }
 
-func (s *goflow2Session) Flows() ([]Flow, error) {
-	b, err := os.ReadFile(s.out)
+func (s *goflow2Session) Flows() ([]expect.Flow, error) {
+	b, err := os.ReadFile(s.OutFile)
 	if err != nil {
 		return nil, err
 	}
-	var flows []Flow
+	var flows []expect.Flow
 	for line := range bytes.Lines(b) {
 		var l struct {
 			Type        string     `json:"type"`
@@ -139,8 +142,8 @@ func (s *goflow2Session) Flows() ([]Flow, error) {
 		if l.Type != "IPFIX" || l.Start%1e6 != 0 || l.End%1e6 != 0 {
 			s.types = append(s.types, "not an IPFIX record with whole milliseconds: "+strconv.Quote(string(line)))
 		}
-		s.sequences.add(l.Domain, l.Sequence, 1)
-		flows = append(flows, Flow{
+		s.sequences.Add(l.Domain, l.Sequence, 1)
+		flows = append(flows, expect.Flow{
 			Domain: l.Domain, Source: l.Source, Destination: l.Destination, SourcePort: l.SourcePort, DestinationPort: l.DestPort,
 			Protocol: l.Protocol, Packets: l.Packets, Bytes: l.Bytes, Start: l.Start / 1e6, End: l.End / 1e6,
 			Ingress: l.In, Egress: l.Out, Direction: l.Direction, Sampling: l.Sampling,
@@ -151,9 +154,9 @@ func (s *goflow2Session) Flows() ([]Flow, error) {
 }
 
 func (s *goflow2Session) Problems() []string {
-	problems := append(s.problems(), s.sequences.problems()...)
+	problems := append(s.Losses(), s.sequences.Problems()...)
 	problems = append(problems, s.types...)
-	logs, err := os.ReadFile(s.logs)
+	logs, err := os.ReadFile(s.LogFile)
 	if err != nil {
 		return append(problems, err.Error())
 	}

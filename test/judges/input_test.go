@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // logRecord is a record of a virtual network flow log with the given tuples,
@@ -45,9 +48,9 @@ func TestBadInput(t *testing.T) {
 	dirty := `{"records":[` + strings.Join([]string{good[0], withBad, badRecord.text, good[2], torn.text}, ",")
 	bad := []badPiece{badTuple, noTuple, badRecord, torn}
 
-	var want []Flow
-	oracle := &Oracle{}
-	if err := oracle.Read(strings.NewReader(clean), func(f Flow) { want = append(want, f) }); err != nil {
+	var want []expect.Flow
+	oracle := &expect.Oracle{}
+	if err := oracle.Read(strings.NewReader(clean), func(f expect.Flow) { want = append(want, f) }); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "PT1H.json")
@@ -64,25 +67,25 @@ func TestBadInput(t *testing.T) {
 		{"strict", path, path, []string{"--strict"}, 3},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := startJudge(t, nfcapd{})
+			s := startJudge(t, peers.Nfcapd{})
 			rejects := filepath.Join(t.TempDir(), "rejects.json")
 			args := []string{"replay", "--collector", s.URL(), "--summary", "json", "--rejects", rejects, tc.path}
-			r := runWith(strings.NewReader(dirty), slices.Concat(args, tc.flags)...)
-			if r.code != tc.code {
-				t.Errorf("replay ended with %d, want %d: %s", r.code, tc.code, r.stderr)
+			r := peers.RunWith(strings.NewReader(dirty), slices.Concat(args, tc.flags)...)
+			if r.Code != tc.code {
+				t.Errorf("replay ended with %d, want %d: %s", r.Code, tc.code, r.Stderr)
 			}
-			verdict(t, nfcapd{}, s, want)
+			verdict(t, peers.Nfcapd{}, s, want)
 			checkRejects(t, rejects, tc.blob, dirty, bad)
-			if n := strings.Count(r.stderr, "flow2ipfix: warning: "+tc.blob+": byte "); n != len(bad) {
-				t.Errorf("want %d warnings, got\n%s", len(bad), r.stderr)
+			if n := strings.Count(r.Stderr, "flow2ipfix: warning: "+tc.blob+": byte "); n != len(bad) {
+				t.Errorf("want %d warnings, got\n%s", len(bad), r.Stderr)
 			}
-			sum, err := r.summary()
+			sum, err := readSummary(r)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if *sum.Blobs != 1 || *sum.Records != 3 || *sum.Rejected != 4 || sum.RejectedTuples != 2 ||
 				*sum.Tuples != oracle.Tuples+2 || *sum.ExportedRecords != oracle.Records {
-				t.Errorf("summary %s", r.stdout)
+				t.Errorf("summary %s", r.Stdout)
 			}
 			for _, b := range bad {
 				if sum.Reasons[b.reason] != 1 {
@@ -127,8 +130,8 @@ func checkRejects(t *testing.T, path, blob, content string, want []badPiece) {
 // TestUnreadableFile has one of three files fail: the others arrive.
 func TestUnreadableFile(t *testing.T) {
 	dir := t.TempDir()
-	var want []Flow
-	oracle := &Oracle{}
+	var want []expect.Flow
+	oracle := &expect.Oracle{}
 	paths := []string{filepath.Join(dir, "a.json"), "/proc/self/mem", filepath.Join(dir, "c.json")} // reading at 0 fails, even for root
 	for i, path := range []string{paths[0], paths[2]} {
 		text := `{"records":[` + logRecord(i, logTuple(i, 41000+i)) + `]}`
@@ -136,21 +139,21 @@ func TestUnreadableFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := oracle.ReadFiles([]string{paths[0], paths[2]}, func(f Flow) { want = append(want, f) }); err != nil {
+	if err := oracle.ReadFiles([]string{paths[0], paths[2]}, func(f expect.Flow) { want = append(want, f) }); err != nil {
 		t.Fatal(err)
 	}
-	s := startJudge(t, nfcapd{})
-	r := run(append([]string{"replay", "--collector", s.URL(), "--summary", "json"}, paths...)...)
-	if lines := strings.Count(r.stderr, "\n"); r.code != 1 || lines != 2 || !strings.Contains(r.stderr, "/mem: read flow log at byte 0: ") ||
-		!strings.Contains(r.stderr, "hint: ") {
-		t.Errorf("replay ended with %d, want 1, one warning and a hint: %s", r.code, r.stderr)
+	s := startJudge(t, peers.Nfcapd{})
+	r := peers.Run(append([]string{"replay", "--collector", s.URL(), "--summary", "json"}, paths...)...)
+	if lines := strings.Count(r.Stderr, "\n"); r.Code != 1 || lines != 2 || !strings.Contains(r.Stderr, "/mem: read flow log at byte 0: ") ||
+		!strings.Contains(r.Stderr, "hint: ") {
+		t.Errorf("replay ended with %d, want 1, one warning and a hint: %s", r.Code, r.Stderr)
 	}
-	verdict(t, nfcapd{}, s, want)
-	sum, err := r.summary()
+	verdict(t, peers.Nfcapd{}, s, want)
+	sum, err := readSummary(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if sum.FailedBlobs != 1 || *sum.ExportedRecords != oracle.Records {
-		t.Errorf("summary %s", r.stdout)
+		t.Errorf("summary %s", r.Stdout)
 	}
 }

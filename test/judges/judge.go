@@ -1,4 +1,16 @@
+// Package judges lets collectors that are not ours judge the whole program: it
+// runs flow2ipfix as a child process against each of them and compares what they
+// say that they received with what the flow logs say, as an oracle reads them
+// that shares no code with the program.
+//
+// A Judge is a collector, a testCase (in cases_test.go) what it is given; both
+// are rows of tables. A collector that is missing fails the tests.
 package judges
+
+import (
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
+)
 
 // Judge is a collector, and what it can show of a flow record.
 type Judge interface {
@@ -8,36 +20,18 @@ type Judge interface {
 	// it is missing.
 	Version() (string, error)
 	// Shows returns the fields that it shows.
-	Shows() Fields
+	Shows() expect.Fields
 	// Merges reports whether it adds up records that differ in nothing but their
 	// counters.
 	Merges() bool
 	// Start starts it. It keeps its files in dir, which is empty.
-	Start(dir string) (Session, error)
-}
-
-// Session is a judge that receives.
-type Session interface {
-	// URL is what the program should send to.
-	URL() string
-	// Wait is called when the program has ended. It returns when the judge has
-	// worked off all that was sent, as far as it lets that be seen: at the latest
-	// when it has this many flow records. That too few came is no error.
-	Wait(records int) error
-	// Stop ends the judge; all its processes are gone then. It may be called
-	// again.
-	Stop() error
-	// Flows returns what it received. It is called after Stop.
-	Flows() ([]Flow, error)
-	// Problems returns what else was wrong: losses, sequence numbers, complaints.
-	// It is called after Flows.
-	Problems() []string
+	Start(dir string) (peers.Session, error)
 }
 
 // Judges returns all judges.
 func Judges() []Judge {
 	return []Judge{
-		nfcapd{}, nfacctd{}, goflow2{}, tsharkLive{"udp"}, tsharkLive{"tcp"}, tsharkFile{}, goIPFIX{}, ownCollect{},
+		peers.Nfcapd{}, nfacctd{}, goflow2{}, tsharkLive{"udp"}, tsharkLive{"tcp"}, tsharkFile{}, peers.GoIPFIX{}, ownCollect{},
 	}
 }
 

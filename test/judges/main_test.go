@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"testing"
+
+	"flow2ipfix/test/peers"
 )
 
 func TestMain(m *testing.M) {
@@ -44,7 +46,7 @@ func runTests(m *testing.M) (int, error) {
 		return 1, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if err := build(dir); err != nil {
+	if err := peers.Build(dir); err != nil {
 		return 1, err
 	}
 	return m.Run(), nil

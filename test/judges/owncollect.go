@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // ownCollect is no judge in its own right but flow2ipfix collect, which reads
@@ -19,17 +22,17 @@ func (ownCollect) Name() string { return "flow2ipfix-collect-file" }
 
 func (ownCollect) Version() (string, error) { return "flow2ipfix itself", nil }
 
-func (ownCollect) Shows() Fields { return ShowsAll }
+func (ownCollect) Shows() expect.Fields { return expect.ShowsAll }
 
 func (ownCollect) Merges() bool { return false }
 
-func (ownCollect) Start(dir string) (Session, error) {
-	return &ownCollectSession{file: filepath.Join(dir, "flows.ipfix"), sequences: sequences{}}, nil
+func (ownCollect) Start(dir string) (peers.Session, error) {
+	return &ownCollectSession{file: filepath.Join(dir, "flows.ipfix"), sequences: expect.Sequences{}}, nil
 }
 
 type ownCollectSession struct {
 	file      string
-	sequences sequences
+	sequences expect.Sequences
 	words     []string
 }
 
@@ -39,17 +42,17 @@ func (*ownCollectSession) Wait(int) error { return nil }
 
 func (*ownCollectSession) Stop() error { return nil }
 
-func (s *ownCollectSession) Flows() ([]Flow, error) {
-	r := run("collect", "--listen", "file:"+s.file, "--format", "json")
-	if r.code != 0 {
-		return nil, fmt.Errorf("collect ended with %d: %s", r.code, r.stderr)
+func (s *ownCollectSession) Flows() ([]expect.Flow, error) {
+	r := peers.Run("collect", "--listen", "file:"+s.file, "--format", "json")
+	if r.Code != 0 {
+		return nil, fmt.Errorf("collect ended with %d: %s", r.Code, r.Stderr)
 	}
 	// What is wrong stands behind the counts.
-	if strings.Contains(r.stderr, "warning") || strings.Count(r.stderr, "\n") != 2 {
-		s.words = append(s.words, r.stderr)
+	if strings.Contains(r.Stderr, "warning") || strings.Count(r.Stderr, "\n") != 2 {
+		s.words = append(s.words, r.Stderr)
 	}
-	var flows []Flow
-	for line := range bytes.Lines(r.stdout) {
+	var flows []expect.Flow
+	for line := range bytes.Lines(r.Stdout) {
 		var l struct {
 			Protocol string `json:"protocol"`
 			Domain   uint32 `json:"domain"`
@@ -81,9 +84,9 @@ func (s *ownCollectSession) Flows() ([]Flow, error) {
 		if l.Protocol != "ipfix" {
 			s.words = append(s.words, "protocol "+l.Protocol)
 		}
-		s.sequences.add(l.Domain, l.Sequence, 1)
+		s.sequences.Add(l.Domain, l.Sequence, 1)
 		v := &l.Fields
-		f := Flow{
+		f := expect.Flow{
 			Domain: l.Domain, Source: v.Source4, Destination: v.Destination4, SourcePort: v.SourcePort, DestinationPort: v.DestPort,
 			Protocol: v.Protocol, Packets: v.Packets, Bytes: v.Octets, Start: v.Start.UnixMilli(), End: v.End.UnixMilli(),
 			Ingress: v.Ingress, Egress: v.Egress, Direction: v.Direction, Sampling: v.Sampling,
@@ -101,5 +104,5 @@ func (s *ownCollectSession) Problems() []string {
 	if _, err := os.Stat(s.file); err != nil {
 		return append(s.words, err.Error())
 	}
-	return append(s.words, s.sequences.problems()...)
+	return append(s.words, s.sequences.Problems()...)
 }

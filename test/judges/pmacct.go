@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // nfacctd is pmacct's collector, with its print plugin. It shows every field:
@@ -21,7 +24,7 @@ type nfacctd struct{}
 func (nfacctd) Name() string { return "nfacctd" }
 
 func (nfacctd) Version() (string, error) {
-	out, err := output("nfacctd", "-V")
+	out, err := peers.Output("nfacctd", "-V")
 	line, _, _ := strings.Cut(string(out), "\n")
 	if line != "" {
 		return line, nil
@@ -29,7 +32,7 @@ func (nfacctd) Version() (string, error) {
 	return line, err
 }
 
-func (nfacctd) Shows() Fields { return ShowsAll }
+func (nfacctd) Shows() expect.Fields { return expect.ShowsAll }
 
 func (nfacctd) Merges() bool { return true }
 
@@ -56,14 +59,14 @@ name=direction field_type=61 len=1 semantics=u_int
 name=sampling field_type=34 len=4 semantics=u_int
 `
 
-func (nfacctd) Start(dir string) (Session, error) {
-	s := &nfacctdSession{file: filepath.Join(dir, "flows.json"), sequences: sequences{}}
+func (nfacctd) Start(dir string) (peers.Session, error) {
+	s := &nfacctdSession{file: filepath.Join(dir, "flows.json"), sequences: expect.Sequences{}}
 	primitives, config := filepath.Join(dir, "primitives.lst"), filepath.Join(dir, "nfacctd.conf")
 	if err := os.WriteFile(primitives, []byte(nfacctdPrimitives), 0o644); err != nil {
 		return nil, err
 	}
 	var err error
-	s.udpPeer, err = startUDP(dir, "nfacctd", func(port int) ([]string, error) {
+	s.UDPPeer, err = peers.StartUDP(dir, "nfacctd", func(port int) ([]string, error) {
 		text := fmt.Sprintf(nfacctdConfig, port, s.file, primitives)
 		return []string{"-f", config}, os.WriteFile(config, []byte(text), 0o644)
 	})
@@ -72,8 +75,8 @@ func (nfacctd) Start(dir string) (Session, error) {
 	}
 	// The port is bound before the plugin is ready. A record that comes in
 	// between lies where it is until the next one comes.
-	err = await("nfacctd's plugin is ready", func() (bool, error) {
-		return strings.Contains(s.log(), "Purging cache - END"), s.alive()
+	err = peers.Await("nfacctd's plugin is ready", func() (bool, error) {
+		return strings.Contains(s.Log(), "Purging cache - END"), s.Alive()
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.Stop())
@@ -82,19 +85,19 @@ func (nfacctd) Start(dir string) (Session, error) {
 }
 
 type nfacctdSession struct {
-	*udpPeer
+	*peers.UDPPeer
 	file      string
-	sequences sequences
+	sequences expect.Sequences
 	versions  []string
 }
 
 // Wait implements Session. The plugin writes what it has once a second.
 func (s *nfacctdSession) Wait(records int) error {
-	if err := s.drain(); err != nil {
+	if err := s.Drain(); err != nil {
 		return err
 	}
-	return awaitAll("nfacctd prints", func() (bool, error) {
-		if err := s.alive(); err != nil {
+	return peers.AwaitAll("nfacctd prints", func() (bool, error) {
+		if err := s.Alive(); err != nil {
 			return false, err
 		}
 		var n uint64
@@ -103,7 +106,7 @@ func (s *nfacctdSession) Wait(records int) error {
 	})
 }
 
-func (s *nfacctdSession) Stop() error { return s.stop(syscall.SIGINT) }
+func (s *nfacctdSession) Stop() error { return s.End(syscall.SIGINT) }
 
 type nfacctdLine struct {
 	Source          netip.Addr `json:"ip_src"`
@@ -153,29 +156,29 @@ func (s *nfacctdSession) each(emit func(*nfacctdLine) error) error {
 	}
 }
 
-func (s *nfacctdSession) Flows() ([]Flow, error) {
-	var flows []Flow
+func (s *nfacctdSession) Flows() ([]expect.Flow, error) {
+	var flows []expect.Flow
 	err := s.each(func(l *nfacctdLine) error {
-		s.sequences.add(l.Domain, l.Sequence, l.Flows)
+		s.sequences.Add(l.Domain, l.Sequence, l.Flows)
 		if l.Version != 10 {
 			s.versions = append(s.versions, fmt.Sprintf("a record came in version %d", l.Version))
 		}
-		v := values{}
-		flows = append(flows, Flow{
+		v := peers.Values{}
+		flows = append(flows, expect.Flow{
 			Domain: l.Domain, Source: l.Source, Destination: l.Destination, SourcePort: l.SourcePort, DestinationPort: l.DestinationPort,
-			Protocol: v.protocol(l.Protocol), Packets: l.Packets, Bytes: l.Bytes,
-			Start: v.microseconds(l.Start), End: v.microseconds(l.End), Ingress: l.In, Egress: l.Out,
+			Protocol: protocolNumber(&v, l.Protocol), Packets: l.Packets, Bytes: l.Bytes,
+			Start: microseconds(&v, l.Start), End: microseconds(&v, l.End), Ingress: l.In, Egress: l.Out,
 			Direction: l.Direction, Sampling: l.Sampling, ForwardingStatus: l.Forwarding, FirewallEvent: l.Firewall, Records: l.Flows,
 		})
-		return v.err
+		return v.Err
 	})
 	return flows, err
 }
 
 func (s *nfacctdSession) Problems() []string {
-	problems := append(s.problems(), s.sequences.problems()...)
+	problems := append(s.Losses(), s.sequences.Problems()...)
 	problems = append(problems, s.versions...)
-	for line := range strings.Lines(s.log()) {
+	for line := range strings.Lines(s.Log()) {
 		if !strings.HasPrefix(line, "INFO ") && strings.TrimSpace(line) != "" {
 			problems = append(problems, strings.TrimSpace(line))
 		}
@@ -183,20 +186,20 @@ func (s *nfacctdSession) Problems() []string {
 	return problems
 }
 
-// protocol reads a protocol's number, or its name in /etc/protocols.
-func (v *values) protocol(s string) uint8 {
+// protocolNumber reads a protocol's number, or its name in /etc/protocols.
+func protocolNumber(v *peers.Values, s string) uint8 {
 	if n, ok := map[string]uint8{"icmp": 1, "tcp": 6, "udp": 17, "ipv6-icmp": 58}[s]; ok {
 		return n
 	}
-	return uint8(v.number(s, 8))
+	return uint8(v.Number(s, 8))
 }
 
 // microseconds reads a time like "1795168808.103000" and returns milliseconds.
-func (v *values) microseconds(s string) int64 {
+func microseconds(v *peers.Values, s string) int64 {
 	seconds, fraction, _ := strings.Cut(s, ".")
 	milliseconds, ok := strings.CutSuffix(fraction, "000")
 	if !ok || len(milliseconds) != 3 {
-		v.fail(fmt.Errorf("time %q is not in whole milliseconds", s))
+		v.Fail(fmt.Errorf("time %q is not in whole milliseconds", s))
 	}
-	return int64(v.number(seconds, 63))*1000 + int64(v.number(milliseconds, 63))
+	return int64(v.Number(seconds, 63))*1000 + int64(v.Number(milliseconds, 63))
 }

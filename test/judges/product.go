@@ -3,7 +3,6 @@ package judges
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -13,47 +12,10 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
-
-// product is the built program.
-var product string
-
-// build builds the program in dir, from the module above this one.
-func build(dir string) error {
-	product = filepath.Join(dir, "flow2ipfix")
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", product, "./cmd/flow2ipfix")
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build flow2ipfix: %w: %s", err, out)
-	}
-	return nil
-}
-
-// ended is how a run of the program ended.
-type ended struct {
-	code   int
-	stdout []byte
-	stderr string
-}
-
-// run runs the program to its end.
-func run(args ...string) ended { return runWith(nil, args...) }
-
-// runWith runs the program to its end, with the given standard input.
-func runWith(stdin io.Reader, args ...string) ended {
-	cmd, err := command(product, args...)
-	if err != nil {
-		return ended{code: -1, stderr: err.Error()}
-	}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		stderr.WriteString(err.Error())
-	}
-	return ended{cmd.ProcessState.ExitCode(), stdout.Bytes(), stderr.String()}
-}
 
 // summary is what replay --summary json prints. Pointers are members that have
 // to be there.
@@ -73,19 +35,19 @@ type summary struct {
 	Reasons         map[string]uint64 `json:"rejected_by_reason"`
 }
 
-// summary reads the summary, and checks what holds of each.
-func (e *ended) summary() (*summary, error) {
+// readSummary reads the summary of a run, and checks what holds of each.
+func readSummary(e peers.Ended) (*summary, error) {
 	var s summary
-	if err := json.Unmarshal(e.stdout, &s); err != nil {
-		return nil, fmt.Errorf("read summary %q: %w", e.stdout, err)
+	if err := json.Unmarshal(e.Stdout, &s); err != nil {
+		return nil, fmt.Errorf("read summary %q: %w", e.Stdout, err)
 	}
 	for _, member := range []*uint64{s.Blobs, s.Records, s.Tuples, s.Rejected, s.Skipped, s.ExportedRecords, s.Messages, s.Bytes} {
 		if member == nil {
-			return nil, fmt.Errorf("a member is missing in %s", e.stdout)
+			return nil, fmt.Errorf("a member is missing in %s", e.Stdout)
 		}
 	}
 	if s.Seconds == nil || *s.Seconds <= 0 {
-		return nil, fmt.Errorf("no seconds in %s", e.stdout)
+		return nil, fmt.Errorf("no seconds in %s", e.Stdout)
 	}
 	if *s.Tuples != s.Exported+*s.Skipped+s.RejectedTuples {
 		return nil, fmt.Errorf("%d tuples are not %d exported, %d skipped and %d rejected", *s.Tuples, s.Exported, *s.Skipped, s.RejectedTuples)
@@ -97,8 +59,8 @@ func (e *ended) summary() (*summary, error) {
 // returns their paths in reading order.
 func generate(dir string, flags ...string) ([]string, error) {
 	args := append([]string{"generate", "--out", dir, "--start", "2026-11-20T10:00:00Z", "--seed", "7"}, flags...)
-	if r := run(args...); r.code != 0 {
-		return nil, fmt.Errorf("generate ended with %d: %s", r.code, r.stderr)
+	if r := peers.Run(args...); r.Code != 0 {
+		return nil, fmt.Errorf("generate ended with %d: %s", r.Code, r.Stderr)
 	}
 	var paths []string
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -107,7 +69,7 @@ func generate(dir string, flags ...string) ([]string, error) {
 		}
 		return err
 	})
-	return readingOrder(paths), err
+	return expect.ReadingOrder(paths), err
 }
 
 // The environment variable that makes the test program a gauge, and what it
@@ -139,23 +101,23 @@ func gauge(args []string) int {
 
 // runGauged runs the program and returns the peak of its resident memory too, in
 // bytes.
-func runGauged(dir string, stdin io.Reader, args ...string) (ended, int64, error) {
+func runGauged(dir string, stdin io.Reader, args ...string) (peers.Ended, int64, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return ended{}, 0, err
+		return peers.Ended{}, 0, err
 	}
 	file := filepath.Join(dir, "peak")
-	cmd := exec.Command(self, append([]string{product}, args...)...)
+	cmd := exec.Command(self, append([]string{peers.Product}, args...)...)
 	cmd.Env = append(os.Environ(), gaugeVariable+"="+file)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	if err := cmd.Run(); cmd.ProcessState == nil {
-		return ended{}, 0, err
+		return peers.Ended{}, 0, err
 	}
-	e := ended{cmd.ProcessState.ExitCode(), stdout.Bytes(), stderr.String()}
+	e := peers.Ended{Code: cmd.ProcessState.ExitCode(), Stdout: stdout.Bytes(), Stderr: stderr.String()}
 	b, err := os.ReadFile(file)
 	if err != nil {
-		return e, 0, fmt.Errorf("%w: %s", err, e.stderr)
+		return e, 0, fmt.Errorf("%w: %s", err, e.Stderr)
 	}
 	kib, err := strconv.ParseInt(string(b), 10, 64)
 	return e, kib * 1024, err

@@ -3,102 +3,17 @@ package judges
 import (
 	"encoding/binary"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"flow2ipfix/test/peers"
 )
 
 // A judge that never complains is worth nothing. The tests in this file judge
 // the judges.
-
-func TestOracle(t *testing.T) {
-	const log = `{"records":[
-{"macAddress":"00-0d-3a-00-00-01","targetResourceID":"/VNet","flowRecords":{"flows":[{"flowGroups":[{"rule":"r","flowTuples":[
-"1000000000000,10.0.0.1,10.0.0.2,1,2,6,O,B,NX,0,0,0,0",
-"1000000001000,10.0.0.1,10.0.0.2,1,2,6,O,E,NX,3,4,5,6"]}]}]}},
-{"resourceId":"/NSG","properties":{"Version":2,"flows":[{"flows":[{"mac":"000D3A000002","flowTuples":[
-"1000000002,10.0.0.3,10.0.0.4,3,4,U,I,A,E,7,8,0,0",
-"1000000003,10.0.0.3,10.0.0.4,3,4,U,I,D,B,,,,"]}]}]}}
-]}`
-	a := func(s string) netip.Addr { return netip.MustParseAddr(s) }
-	const vnet, nsg = 0xb4f3d0a3, 0xcc54609a // FNV-1a of /vnet and /nsg, worked out apart from the oracle
-	want := []Flow{
-		{vnet, a("10.0.0.1"), a("10.0.0.2"), 1, 2, 6, 3, 4, 1e12, 1e12 + 1000, 0, 1, 1, 1, 64, 2, 1},
-		{vnet, a("10.0.0.2"), a("10.0.0.1"), 2, 1, 6, 5, 6, 1e12, 1e12 + 1000, 1, 0, 0, 1, 64, 2, 1},
-		{nsg, a("10.0.0.3"), a("10.0.0.4"), 3, 4, 17, 7, 8, 1e12 + 2000, 1e12 + 2000, 2, 0, 0, 1, 64, 2, 1},
-		{nsg, a("10.0.0.3"), a("10.0.0.4"), 3, 4, 17, 0, 0, 1e12 + 3000, 1e12 + 3000, 2, 0, 0, 1, 129, 3, 1},
-	}
-	var got []Flow
-	o := &Oracle{}
-	if err := o.Read(strings.NewReader(log), func(f Flow) { got = append(got, f) }); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got %v\nwant %v", got, want)
-	}
-	if o.LogRecords != 2 || o.Tuples != 4 || o.Skipped != 1 || o.Records != 4 {
-		t.Errorf("counts %+v", o)
-	}
-}
-
-func TestCompareFlows(t *testing.T) {
-	f := Flow{Source: netip.MustParseAddr("10.0.0.1"), Destination: netip.MustParseAddr("10.0.0.2"), Packets: 1, Bytes: 40, Records: 1}
-	other := f
-	other.Bytes, other.FirewallEvent = 41, 3
-	if diff := compareFlows([]Flow{f, other}, []Flow{other, f}, ShowsAll, false); diff != "" {
-		t.Errorf("order matters: %s", diff)
-	}
-	for _, tc := range []struct {
-		name      string
-		want, got []Flow
-		says      string
-	}{
-		{"missing", []Flow{f, other}, []Flow{f}, "missing     10.0.0.1:0 > 10.0.0.2:0"},
-		{"unexpected", []Flow{f}, []Flow{f, f}, "unexpected  10.0.0.1:0 > 10.0.0.2:0"},
-		{"differs", []Flow{f}, []Flow{other}, "differs in  bytes: got 41, event: got 3"},
-	} {
-		if diff := compareFlows(tc.want, tc.got, ShowsAll, false); !strings.Contains(diff, tc.says) {
-			t.Errorf("%s: got %q, want %q in it", tc.name, diff, tc.says)
-		}
-		a, b := newDigest(), newDigest()
-		for _, f := range tc.want {
-			a.add(f)
-		}
-		for _, f := range tc.got {
-			b.add(f)
-		}
-		if a.compare(b) == "" || a.compare(a) != "" {
-			t.Errorf("%s: the digests do not tell", tc.name)
-		}
-	}
-	both := f
-	both.Records, both.Packets, both.Bytes = 2, 2, 81
-	other.FirewallEvent = 0
-	if diff := compareFlows([]Flow{f, other}, []Flow{both}, ShowsAll, true); diff != "" {
-		t.Errorf("a judge that merges: %s", diff)
-	}
-	if diff := compareFlows([]Flow{f, f}, []Flow{both}, ShowsAll, true); !strings.Contains(diff, "bytes: got 81") {
-		t.Errorf("a judge that merges wrongly: %q", diff)
-	}
-}
-
-func TestSequences(t *testing.T) {
-	s := sequences{}
-	s.add(1, 0, 2)
-	s.add(1, 5, 1)
-	s.add(1, 2, 3)
-	s.add(2, 0, 1)
-	if p := s.problems(); len(p) != 0 {
-		t.Errorf("found %v", p)
-	}
-	s.add(2, 2, 1)
-	if p := s.problems(); len(p) != 1 {
-		t.Errorf("found %v, want one gap", p)
-	}
-}
 
 // messages exports an interface's flow log to a file and returns its messages,
 // all of one observation domain.
@@ -109,8 +24,8 @@ func messages(t *testing.T) [][]byte {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "flows.ipfix")
-	if r := run("replay", "--collector", "file:"+file, dir); r.code != 0 {
-		t.Fatal(r.stderr)
+	if r := peers.Run("replay", "--collector", "file:"+file, dir); r.Code != 0 {
+		t.Fatal(r.Stderr)
 	}
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -185,7 +100,7 @@ func TestCollectorsComplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, j := range []Judge{nfcapd{}, nfacctd{}, goflow2{}} {
+	for _, j := range []Judge{peers.Nfcapd{}, nfacctd{}, goflow2{}} {
 		t.Run(j.Name(), func(t *testing.T) {
 			s := startJudge(t, j)
 			c, err := net.Dial("udp", strings.TrimPrefix(s.URL(), "udp://"))

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"flow2ipfix/test/expect"
+	"flow2ipfix/test/peers"
 )
 
 // tsharkLive captures on the loopback interface what the program sends over UDP
@@ -22,13 +25,13 @@ type tsharkLive struct{ network string }
 
 func (j tsharkLive) Name() string { return "tshark-" + j.network }
 
-func (tsharkLive) Version() (string, error) { return firstLine("tshark", "--version") }
+func (tsharkLive) Version() (string, error) { return peers.FirstLine("tshark", "--version") }
 
-func (tsharkLive) Shows() Fields { return ShowsAll }
+func (tsharkLive) Shows() expect.Fields { return expect.ShowsAll }
 
 func (tsharkLive) Merges() bool { return false }
 
-func (j tsharkLive) Start(dir string) (Session, error) {
+func (j tsharkLive) Start(dir string) (peers.Session, error) {
 	l, err := listenBoth()
 	if err != nil {
 		return nil, err
@@ -37,7 +40,7 @@ func (j tsharkLive) Start(dir string) (Session, error) {
 	s.dissection = dissection{templates: coreTemplates, repeats: j.network == "udp", begin: time.Now()}
 	// Marks are UDP datagrams in both cases.
 	filter := fmt.Sprintf("udp dst port %d or tcp port %d", l.port, l.port)
-	if s.process, err = start(dir, "tshark", "-i", "lo", "-B", "64", "-f", filter, "-w", s.capture); err != nil {
+	if s.Process, err = peers.Start(dir, "tshark", "-i", "lo", "-B", "64", "-f", filter, "-w", s.capture); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	// It captures when it has captured something.
@@ -48,7 +51,7 @@ func (j tsharkLive) Start(dir string) (Session, error) {
 }
 
 type tsharkSession struct {
-	*process
+	*peers.Process
 	peer *listeners
 	dissection
 	network string
@@ -65,8 +68,8 @@ func (s *tsharkSession) Wait(int) error { return s.mark("end") }
 func (s *tsharkSession) mark(what string) error {
 	mark := []byte("judges mark " + what)
 	to := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: s.peer.port}
-	return await("tshark captures "+what, func() (bool, error) {
-		if err := s.alive(); err != nil {
+	return peers.Await("tshark captures "+what, func() (bool, error) {
+		if err := s.Alive(); err != nil {
 			return false, err
 		}
 		if _, err := s.peer.marks.WriteTo(mark, to); err != nil {
@@ -81,10 +84,10 @@ func (s *tsharkSession) mark(what string) error {
 }
 
 func (s *tsharkSession) Stop() error {
-	return errors.Join(s.stop(syscall.SIGINT), s.peer.close())
+	return errors.Join(s.End(syscall.SIGINT), s.peer.close())
 }
 
-func (s *tsharkSession) Flows() ([]Flow, error) {
+func (s *tsharkSession) Flows() ([]expect.Flow, error) {
 	port := fmt.Sprintf("%s.port==%d,cflow", s.network, s.peer.port)
 	notMarks := fmt.Sprintf("!(udp.srcport == %d)", s.peer.marksPort)
 	s.end = time.Now()
@@ -94,7 +97,7 @@ func (s *tsharkSession) Flows() ([]Flow, error) {
 
 func (s *tsharkSession) Problems() []string {
 	problems := s.problems
-	for line := range strings.Lines(s.log()) {
+	for line := range strings.Lines(s.Log()) {
 		if strings.Contains(line, "dropped") {
 			problems = append(problems, "the capture is not whole: "+strings.TrimSpace(line))
 		}
@@ -189,11 +192,11 @@ func (tsharkFile) Name() string { return "tshark-file" }
 
 func (tsharkFile) Version() (string, error) { return tsharkLive{}.Version() }
 
-func (tsharkFile) Shows() Fields { return ShowsAll }
+func (tsharkFile) Shows() expect.Fields { return expect.ShowsAll }
 
 func (tsharkFile) Merges() bool { return false }
 
-func (tsharkFile) Start(dir string) (Session, error) {
+func (tsharkFile) Start(dir string) (peers.Session, error) {
 	return newTsharkFile(filepath.Join(dir, "flows.ipfix")), nil
 }
 
@@ -212,7 +215,7 @@ func (*tsharkFileSession) Wait(int) error { return nil }
 
 func (*tsharkFileSession) Stop() error { return nil }
 
-func (s *tsharkFileSession) Flows() ([]Flow, error) {
+func (s *tsharkFileSession) Flows() ([]expect.Flow, error) {
 	info, err := os.Stat(s.file)
 	if err != nil {
 		return nil, err

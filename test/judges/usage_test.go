@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"flow2ipfix/test/peers"
 )
 
 // TestErrors checks how runs end that cannot do what they were asked for: with
@@ -22,7 +24,7 @@ func TestErrors(t *testing.T) {
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	udp, err := freePort()
+	udp, err := peers.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,14 +63,14 @@ func TestErrors(t *testing.T) {
 		{"unknown command", []string{"reply", input}, 2, `"reply"`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			r := run(tc.args...)
-			if r.code != tc.code {
-				t.Errorf("ended with %d, want %d", r.code, tc.code)
+			r := peers.Run(tc.args...)
+			if r.Code != tc.code {
+				t.Errorf("ended with %d, want %d", r.Code, tc.code)
 			}
-			lines := strings.Split(strings.TrimSuffix(r.stderr, "\n"), "\n")
+			lines := strings.Split(strings.TrimSuffix(r.Stderr, "\n"), "\n")
 			if len(lines) != 2 || !strings.HasPrefix(lines[0], "flow2ipfix: error: ") || !strings.Contains(lines[0], tc.says) ||
 				!strings.HasPrefix(lines[1], "flow2ipfix: hint: ") {
-				t.Errorf("want an error that says %s, and a hint, got\n%s", tc.says, r.stderr)
+				t.Errorf("want an error that says %s, and a hint, got\n%s", tc.says, r.Stderr)
 			}
 		})
 	}

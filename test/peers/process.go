@@ -1,4 +1,4 @@
-package judges
+package peers
 
 import (
 	"bytes"
@@ -14,16 +14,20 @@ import (
 	"time"
 )
 
-// patience is how long a collector may take for anything: to come up, to work
+// Patience is how long a collector may take for anything: to come up, to work
 // off what it was sent, to go. Nothing takes nearly as long on an idle machine.
-const patience = 30 * time.Second
+const Patience = 30 * time.Second
 
-// errLate is what takes longer than patience.
-var errLate = fmt.Errorf("not after %v", patience)
+// errLate is what takes too long.
+var errLate = errors.New("too late")
 
-// await polls until done reports true, and fails when it takes too long.
-func await(what string, done func() (bool, error)) error {
-	deadline := time.After(patience)
+// Await polls until done reports true, and fails when it takes longer than
+// Patience.
+func Await(what string, done func() (bool, error)) error { return Within(Patience, what, done) }
+
+// Within polls until done reports true, and fails when it takes too long.
+func Within(limit time.Duration, what string, done func() (bool, error)) error {
+	deadline := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -33,23 +37,23 @@ func await(what string, done func() (bool, error)) error {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			return fmt.Errorf("%s: %w", what, errLate)
+			return fmt.Errorf("%s: not after %v: %w", what, limit, errLate)
 		}
 	}
 }
 
-// awaitAll waits for all records to come, but not for ever: that too few came is
+// AwaitAll waits for all records to come, but not for ever: that too few came is
 // for the comparison to say.
-func awaitAll(what string, done func() (bool, error)) error {
-	if err := await(what, done); !errors.Is(err, errLate) {
+func AwaitAll(what string, done func() (bool, error)) error {
+	if err := Await(what, done); !errors.Is(err, errLate) {
 		return err
 	}
 	return nil
 }
 
-// lookPath finds a program in PATH, in the folders of Debian that only root has
+// LookPath finds a program in PATH, in the folders of Debian that only root has
 // there, or among the tools that make installs.
-func lookPath(program string) (string, error) {
+func LookPath(program string) (string, error) {
 	path, err := exec.LookPath(program)
 	if err == nil {
 		return path, nil
@@ -64,9 +68,9 @@ func lookPath(program string) (string, error) {
 	return "", fmt.Errorf("%w; make peers and make tools install what is needed", err)
 }
 
-// output runs a program to its end and returns what it wrote to standard output.
-func output(program string, args ...string) ([]byte, error) {
-	cmd, err := command(program, args...)
+// Output runs a program to its end and returns what it wrote to standard output.
+func Output(program string, args ...string) ([]byte, error) {
+	cmd, err := Command(program, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -79,9 +83,9 @@ func output(program string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// command is a program that prints times in UTC and dies with the test.
-func command(program string, args ...string) (*exec.Cmd, error) {
-	path, err := lookPath(program)
+// Command is a program that prints times in UTC and dies with the test.
+func Command(program string, args ...string) (*exec.Cmd, error) {
+	path, err := LookPath(program)
 	if err != nil {
 		return nil, err
 	}
@@ -91,33 +95,39 @@ func command(program string, args ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// process is a collector that runs in a session of its own, with all that it
+// Process is a collector that runs in a session of its own, with all that it
 // starts.
-type process struct {
-	name   string
-	cmd    *exec.Cmd
-	logs   string // file with what it writes to standard error
-	out    string // and to standard output
-	exited chan struct{}
-	failed error // how it exited
+type Process struct {
+	name    string
+	cmd     *exec.Cmd
+	LogFile string // file with what it writes to standard error
+	OutFile string // and to standard output
+	exited  chan struct{}
+	failed  error // how it exited
 }
 
-// start starts a program whose output goes to files in dir.
-func start(dir, program string, args ...string) (*process, error) {
-	cmd, err := command(program, args...)
+// Start starts a program whose output goes to files in dir.
+func Start(dir, program string, args ...string) (*Process, error) {
+	cmd, err := Command(program, args...)
 	if err != nil {
 		return nil, err
 	}
-	p := &process{
-		name: program, cmd: cmd, exited: make(chan struct{}),
-		out: filepath.Join(dir, program+".out"), logs: filepath.Join(dir, program+".err"),
+	return StartCommand(dir, cmd)
+}
+
+// StartCommand starts what Command returned.
+func StartCommand(dir string, cmd *exec.Cmd) (*Process, error) {
+	name := filepath.Base(cmd.Path)
+	p := &Process{
+		name: name, cmd: cmd, exited: make(chan struct{}),
+		OutFile: filepath.Join(dir, name+".out"), LogFile: filepath.Join(dir, name+".err"),
 	}
-	stdout, err := os.Create(p.out)
+	stdout, err := os.Create(p.OutFile)
 	if err != nil {
 		return nil, err
 	}
 	defer stdout.Close()
-	stderr, err := os.Create(p.logs)
+	stderr, err := os.Create(p.LogFile)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +147,7 @@ func start(dir, program string, args ...string) (*process, error) {
 // prefer lets the collector run before whatever else the machine has to do, if
 // that is allowed: some have no way to ask for a larger socket buffer, and the
 // default one holds a tenth of a second.
-func (p *process) prefer() {
+func (p *Process) prefer() {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", p.cmd.Process.Pid))
 	for _, path := range threads {
 		if id, err := strconv.Atoi(filepath.Base(path)); err == nil {
@@ -146,10 +156,10 @@ func (p *process) prefer() {
 	}
 }
 
-// log returns what the program wrote to standard error and standard output.
-func (p *process) log() string {
+// Log returns what the program wrote to standard error and standard output.
+func (p *Process) Log() string {
 	var all []byte
-	for _, path := range []string{p.logs, p.out} {
+	for _, path := range []string{p.LogFile, p.OutFile} {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			b = []byte(err.Error())
@@ -159,22 +169,35 @@ func (p *process) log() string {
 	return string(all)
 }
 
+// ID returns the process id.
+func (p *Process) ID() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to the process, if it still runs.
+func (p *Process) Signal(signal syscall.Signal) error { return p.cmd.Process.Signal(signal) }
+
+// Exited is closed when the process has ended.
+func (p *Process) Exited() <-chan struct{} { return p.exited }
+
+// Code returns with what the process exited, -1 if a signal ended it. It is
+// called after Exited is closed.
+func (p *Process) Code() int { return p.cmd.ProcessState.ExitCode() }
+
 // errExited says that a program ended that should not have.
 var errExited = errors.New("exited")
 
-// alive returns an error if the program has ended by itself.
-func (p *process) alive() error {
+// Alive returns an error if the program has ended by itself.
+func (p *Process) Alive() error {
 	select {
 	case <-p.exited:
-		return fmt.Errorf("%s: %w: %w: %s", p.name, errExited, p.failed, p.log())
+		return fmt.Errorf("%s: %w: %w: %s", p.name, errExited, p.failed, p.Log())
 	default:
 		return nil
 	}
 }
 
-// stop asks the program to end, and waits until all its processes are gone. If
+// End asks the program to end, and waits until all its processes are gone. If
 // that takes too long it kills them and says so. It may be called again.
-func (p *process) stop(signal syscall.Signal) error {
+func (p *Process) End(signal syscall.Signal) error {
 	select {
 	case <-p.exited:
 	default:
@@ -182,7 +205,7 @@ func (p *process) stop(signal syscall.Signal) error {
 		_ = p.cmd.Process.Signal(signal)
 	}
 	group := p.cmd.Process.Pid
-	err := await(p.name+" ends", func() (bool, error) {
+	err := Await(p.name+" ends", func() (bool, error) {
 		select {
 		case <-p.exited:
 			return !groupLives(group), nil
@@ -193,7 +216,7 @@ func (p *process) stop(signal syscall.Signal) error {
 	if err != nil {
 		_ = syscall.Kill(-group, syscall.SIGKILL)
 		<-p.exited
-		return fmt.Errorf("%w, killed it: %s", err, p.log())
+		return fmt.Errorf("%w, killed it: %s", err, p.Log())
 	}
 	return nil
 }
@@ -216,8 +239,8 @@ func groupLives(group int) bool {
 	return false
 }
 
-// freePort returns a port of the loopback address that nobody has bound.
-func freePort() (int, error) {
+// FreePort returns a port of the loopback address that nobody has bound.
+func FreePort() (int, error) {
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
@@ -255,18 +278,18 @@ func findUDP(port int) (udpSocket, bool, error) {
 	return udpSocket{}, false, nil
 }
 
-// udpPeer is a collector process that has bound a UDP port.
-type udpPeer struct {
-	*process
+// UDPPeer is a collector process that has bound a UDP port.
+type UDPPeer struct {
+	*Process
 	port int
 	lost uint64
 }
 
-// startUDP starts a collector on a free port. args makes its command line. If
+// StartUDP starts a collector on a free port. args makes its command line. If
 // somebody else takes the port in between, it tries again.
-func startUDP(dir, program string, args func(port int) ([]string, error)) (*udpPeer, error) {
+func StartUDP(dir, program string, args func(port int) ([]string, error)) (*UDPPeer, error) {
 	for attempt := 1; ; attempt++ {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -274,35 +297,41 @@ func startUDP(dir, program string, args func(port int) ([]string, error)) (*udpP
 		if err != nil {
 			return nil, err
 		}
-		p, err := start(dir, program, list...)
-		if err != nil {
-			return nil, err
-		}
-		err = await(program+" binds its port", func() (bool, error) {
-			if err := p.alive(); err != nil {
-				return false, err
-			}
-			_, found, err := findUDP(port)
-			return found, err
-		})
-		switch {
-		case err == nil:
-			p.prefer()
-			return &udpPeer{process: p, port: port}, nil
-		case errors.Is(err, errExited) && attempt < 5:
-		default:
-			return nil, errors.Join(err, p.stop(syscall.SIGKILL))
+		u, err := StartUDPOn(dir, port, program, list...)
+		if err == nil || attempt == 5 || !errors.Is(err, errExited) {
+			return u, err
 		}
 	}
 }
 
-func (u *udpPeer) URL() string { return fmt.Sprintf("udp://127.0.0.1:%d", u.port) }
+// StartUDPOn starts a collector that binds a port, as its arguments say.
+func StartUDPOn(dir string, port int, program string, args ...string) (*UDPPeer, error) {
+	p, err := Start(dir, program, args...)
+	if err != nil {
+		return nil, err
+	}
+	err = Await(program+" binds its port", func() (bool, error) {
+		if err := p.Alive(); err != nil {
+			return false, err
+		}
+		_, found, err := findUDP(port)
+		return found, err
+	})
+	if err != nil {
+		return nil, errors.Join(err, p.End(syscall.SIGKILL))
+	}
+	p.prefer()
+	return &UDPPeer{Process: p, port: port}, nil
+}
 
-// drain waits until the collector has read all that came in, and notes what the
+// URL is what the program should send to.
+func (u *UDPPeer) URL() string { return fmt.Sprintf("udp://127.0.0.1:%d", u.port) }
+
+// Drain waits until the collector has read all that came in, and notes what the
 // kernel dropped. On the loopback all has come in when the sender is done.
-func (u *udpPeer) drain() error {
-	return await(u.name+" reads what it was sent", func() (bool, error) {
-		if err := u.alive(); err != nil {
+func (u *UDPPeer) Drain() error {
+	return Await(u.name+" reads what it was sent", func() (bool, error) {
+		if err := u.Alive(); err != nil {
 			return false, err
 		}
 		s, found, err := findUDP(u.port)
@@ -314,8 +343,8 @@ func (u *udpPeer) drain() error {
 	})
 }
 
-// problems says what got lost.
-func (u *udpPeer) problems() []string {
+// Losses says what got lost.
+func (u *UDPPeer) Losses() []string {
 	if u.lost == 0 {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package judges
+package expect
 
 import (
 	"cmp"
@@ -34,7 +34,7 @@ type collection struct {
 func collect(flows []Flow, shown Fields, merges bool) collection {
 	c := collection{byFlow: map[Flow]tally{}, byDirection: map[uint8]tally{}}
 	for _, f := range flows {
-		f = f.only(shown)
+		f = f.Only(shown)
 		key := f
 		key.Records = 0
 		if merges {
@@ -54,9 +54,9 @@ func collect(flows []Flow, shown Fields, merges bool) collection {
 // shownDifferences is how many differing flows a comparison tells in full.
 const shownDifferences = 6
 
-// compareFlows returns "" if the judge got what it should have, or what differs
+// Compare returns "" if the judge got what it should have, or what differs
 // in words.
-func compareFlows(want, got []Flow, shown Fields, merges bool) string {
+func Compare(want, got []Flow, shown Fields, merges bool) string {
 	w, g := collect(want, shown, merges), collect(got, shown, merges)
 	missing, unexpected := w.without(g), g.without(w)
 	if len(missing) == 0 && len(unexpected) == 0 {
@@ -122,8 +122,8 @@ func differences(want, got *Flow) string {
 	return strings.Join(parts, ", ")
 }
 
-// digest says of any number of flows whether they are the same, and keeps none.
-type digest struct {
+// Digest says of any number of flows whether they are the same, and keeps none.
+type Digest struct {
 	all         tally
 	byDirection map[uint8]tally
 	byProtocol  map[uint8]tally
@@ -134,11 +134,13 @@ type digest struct {
 
 var digestSeed = maphash.MakeSeed()
 
-func newDigest() *digest {
-	return &digest{byDirection: map[uint8]tally{}, byProtocol: map[uint8]tally{}}
+// NewDigest returns the digest of no flows.
+func NewDigest() *Digest {
+	return &Digest{byDirection: map[uint8]tally{}, byProtocol: map[uint8]tally{}}
 }
 
-func (d *digest) add(f Flow) {
+// Add adds a flow.
+func (d *Digest) Add(f Flow) {
 	d.all.add(&f)
 	t := d.byDirection[f.Direction]
 	t.add(&f)
@@ -147,12 +149,12 @@ func (d *digest) add(f Flow) {
 	t.add(&f)
 	d.byProtocol[f.Protocol] = t
 	for i := range d.sums {
-		d.sums[i] += maphash.Comparable(digestSeed, f.only(1<<i))
+		d.sums[i] += maphash.Comparable(digestSeed, f.Only(1<<i))
 	}
 }
 
-// compare returns "" if both digests are of the same flows.
-func (d *digest) compare(got *digest) string {
+// Compare returns "" if both digests are of the same flows.
+func (d *Digest) Compare(got *Digest) string {
 	var b strings.Builder
 	line := func(what string, want, got tally) {
 		if want != got {
@@ -174,20 +176,21 @@ func (d *digest) compare(got *digest) string {
 	return b.String()
 }
 
-// sequences checks the sequence numbers of messages, in whatever order their
+// Sequences checks the sequence numbers of messages, in whatever order their
 // records come: RFC 7011 §3.1 wants in each message the number of data records
 // that went before it in its observation domain.
-type sequences map[uint32]map[uint32]uint64 // domain, sequence number: records
+type Sequences map[uint32]map[uint32]uint64 // domain, sequence number: records
 
-func (s sequences) add(domain, sequence uint32, records uint64) {
+// Add adds a message, or a part of one: so many records that it has.
+func (s Sequences) Add(domain, sequence uint32, records uint64) {
 	if s[domain] == nil {
 		s[domain] = map[uint32]uint64{}
 	}
 	s[domain][sequence] += records
 }
 
-// problems returns what is wrong with the first gap of each domain.
-func (s sequences) problems() []string {
+// Problems returns what is wrong with the first gap of each domain.
+func (s Sequences) Problems() []string {
 	var all []string
 	for domain, records := range s {
 		next := uint32(0)

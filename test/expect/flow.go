@@ -1,11 +1,9 @@
-// Package judges lets collectors that are not ours judge the whole program: it
-// runs flow2ipfix as a child process against each of them and compares what they
-// say that they received with what the flow logs say, as an oracle reads them
-// that shares no code with the program.
+// Package expect says which flow records a collector should get from flow logs,
+// as an oracle reads them that shares no code with the program, and compares
+// them with what a collector got.
 //
-// A Judge is a collector, a testCase (in cases_test.go) what it is given; both
-// are rows of tables. A collector that is missing fails the tests.
-package judges
+// What does not live here: collectors (package peers), and anything that runs.
+package expect
 
 import (
 	"fmt"
@@ -54,8 +52,8 @@ const fieldCount = 7
 
 var fieldNames = [fieldCount]string{"domain", "times", "interfaces", "direction", "sampling", "forwarding status", "firewall event"}
 
-// only returns f without the fields that are not shown.
-func (f Flow) only(shown Fields) Flow {
+// Only returns f without the fields that are not shown.
+func (f Flow) Only(shown Fields) Flow {
 	if shown&ShowsDomain == 0 {
 		f.Domain = 0
 	}

@@ -1,13 +1,15 @@
-package judges
+package peers
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"sync"
+	"syscall"
 )
 
 // splitter is a TCP relay that takes IPFIX messages (RFC 7011 §3) apart, for a
@@ -27,8 +29,21 @@ type splitter struct {
 	ended int // and those that came to their end
 }
 
-func startSplitter(target string) (*splitter, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+// startSplitter listens at an address, and hands on to target. buffer is the size of
+// its sockets' read buffers, 0 the system's.
+func startSplitter(address string, buffer int, target string) (*splitter, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		if buffer == 0 {
+			return nil
+		}
+		// Before the first connection, which takes it over: the window depends on it.
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, buffer)
+		})
+		return errors.Join(err, failed)
+	}}
+	l, err := config.Listen(context.Background(), "tcp4", address)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +81,7 @@ func (s *splitter) serve() {
 // wait returns when everything of every connection has been handed on. The
 // exporter has closed them all.
 func (s *splitter) wait() error {
-	err := await("the splitter hands on what came", func() (bool, error) {
+	err := Await("the splitter hands on what came", func() (bool, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.taken > 0 && s.ended == s.taken, nil
@@ -93,7 +108,12 @@ func (s *splitter) relay(in net.Conn) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	m := &messageSplitter{lengths: map[[2]uint32]int{}}
+	m := newMessageSplitter()
+	defer func() {
+		if m.problem != "" {
+			err = errors.Join(err, fmt.Errorf("splitter: %s", m.problem))
+		}
+	}()
 	r := bufio.NewReader(in)
 	for {
 		header, err := r.Peek(4)
@@ -118,8 +138,17 @@ func (s *splitter) relay(in net.Conn) (err error) {
 }
 
 // messageSplitter remembers how long the records of templates are, by domain
-// and template ID.
-type messageSplitter struct{ lengths map[[2]uint32]int }
+// and template ID, and which sequence number the next message of a domain should
+// have (RFC 7011 §3.1). It is for one connection.
+type messageSplitter struct {
+	lengths map[[2]uint32]int
+	next    map[uint32]uint32
+	problem string // the last one with sequence numbers
+}
+
+func newMessageSplitter() *messageSplitter {
+	return &messageSplitter{lengths: map[[2]uint32]int{}, next: map[uint32]uint32{}}
+}
 
 var errTorn = errors.New("lengths in a message do not fit together")
 
@@ -131,6 +160,9 @@ func (m *messageSplitter) split(message []byte) ([]byte, error) {
 	}
 	header, rest := message[:headerLength], message[headerLength:]
 	domain, sequence := binary.BigEndian.Uint32(header[12:]), binary.BigEndian.Uint32(header[8:])
+	if next, ok := m.next[domain]; ok && sequence != next || !ok && sequence != 0 {
+		m.problem = fmt.Sprintf("domain %d: a message has sequence number %d, want %d", domain, sequence, next)
+	}
 	var out []byte
 	add := func(id uint16, body []byte) {
 		start := len(out)
@@ -169,6 +201,7 @@ func (m *messageSplitter) split(message []byte) ([]byte, error) {
 			body = body[template:]
 		}
 	}
+	m.next[domain] = sequence
 	return out, nil
 }
 

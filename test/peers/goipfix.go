@@ -1,4 +1,4 @@
-package judges
+package peers
 
 import (
 	"bytes"
@@ -13,9 +13,11 @@ import (
 	"github.com/vmware/go-ipfix/pkg/entities"
 	"github.com/vmware/go-ipfix/pkg/registry"
 	"k8s.io/klog/v2" //nolint:depguard // go-ipfix logs there
+
+	"flow2ipfix/test/expect"
 )
 
-// goIPFIX is the collector of go-ipfix, over TCP, in the test's own process. It
+// GoIPFIX is the collector of go-ipfix, over TCP, in the test's own process. It
 // reads less than RFC 7011 allows, and is helped over that:
 //
 //   - It reads the first set of a message, and of a template set the first
@@ -27,18 +29,21 @@ import (
 //
 // So it judges the transport, the framing, templates and records, not how
 // messages are put together; tshark judges that.
-type goIPFIX struct{}
+type GoIPFIX struct{}
 
-func (goIPFIX) Name() string { return "go-ipfix-tcp" }
+// Name says what it is, and over what.
+func (GoIPFIX) Name() string { return "go-ipfix-tcp" }
 
 // Version asks go: a test program does not know what it is built of.
-func (goIPFIX) Version() (string, error) {
-	return firstLine("go", "list", "-m", "github.com/vmware/go-ipfix")
+func (GoIPFIX) Version() (string, error) {
+	return FirstLine("go", "list", "-m", "github.com/vmware/go-ipfix")
 }
 
-func (goIPFIX) Shows() Fields { return ShowsAll }
+// Shows returns the fields that it shows.
+func (GoIPFIX) Shows() expect.Fields { return expect.ShowsAll }
 
-func (goIPFIX) Merges() bool { return false }
+// Merges reports that it keeps records apart.
+func (GoIPFIX) Merges() bool { return false }
 
 // loadRegistry loads go-ipfix's information model, which is one for the process.
 var loadRegistry = sync.OnceValue(func() error {
@@ -47,11 +52,20 @@ var loadRegistry = sync.OnceValue(func() error {
 	return registry.PutInfoElement(*entities.NewInfoElement("forwardingStatusOctet", 89, entities.Unsigned8, 0, 1), 0)
 })
 
-func (goIPFIX) Start(string) (Session, error) {
+// Start starts it on a free port.
+func (GoIPFIX) Start(string) (Session, error) { return startGoIPFIX("127.0.0.1:0", 0, nil) }
+
+// startGoIPFIX starts the collector behind a splitter that listens at address, with
+// a socket buffer of this size if it is not 0.
+// If there is an emit it gets the flow records, and the session keeps none; the
+// splitter looks at sequence numbers then, connection by connection.
+func startGoIPFIX(address string, buffer int, emit func(expect.Flow) error) (*goIPFIXSession, error) {
 	if err := loadRegistry(); err != nil {
 		return nil, err
 	}
-	s := &goIPFIXSession{collected: make(chan struct{}), started: make(chan struct{}), sequences: sequences{}}
+	s := &goIPFIXSession{
+		collected: make(chan struct{}), started: make(chan struct{}), sequences: expect.Sequences{}, emit: emit,
+	}
 	klog.LogToStderr(false)
 	klog.SetOutput(&s.log)
 	var err error
@@ -63,9 +77,9 @@ func (goIPFIX) Start(string) (Session, error) {
 		s.collector.Start() // returns when it is stopped
 	}()
 	go s.collect()
-	err = await("go-ipfix listens", func() (bool, error) { return s.collector.GetAddress() != nil, nil })
+	err = Await("go-ipfix listens", func() (bool, error) { return s.collector.GetAddress() != nil, nil })
 	if err == nil {
-		s.splitter, err = startSplitter(s.collector.GetAddress().String())
+		s.splitter, err = startSplitter(address, buffer, s.collector.GetAddress().String())
 	}
 	if err != nil {
 		_ = s.Stop()
@@ -77,14 +91,15 @@ func (goIPFIX) Start(string) (Session, error) {
 type goIPFIXSession struct {
 	collector *collector.CollectingProcess
 	splitter  *splitter
+	emit      func(expect.Flow) error
 	stopped   bool
 	started   chan struct{} // closed when the collector has stopped
 	collected chan struct{} // closed when its last message was taken
 	log       lockedBuffer
 
 	mu        sync.Mutex
-	flows     []Flow
-	sequences sequences
+	flows     []expect.Flow
+	sequences expect.Sequences
 	err       error
 }
 
@@ -97,11 +112,17 @@ func (s *goIPFIXSession) collect() {
 			continue
 		}
 		s.mu.Lock()
-		s.sequences.add(m.GetObsDomainID(), m.GetSequenceNum(), uint64(len(set.GetRecords())))
+		if s.emit == nil {
+			s.sequences.Add(m.GetObsDomainID(), m.GetSequenceNum(), uint64(len(set.GetRecords())))
+		}
 		for _, r := range set.GetRecords() {
 			f, err := flowOfRecord(r)
 			f.Domain = m.GetObsDomainID()
-			s.flows = append(s.flows, f)
+			if s.emit == nil {
+				s.flows = append(s.flows, f)
+			} else if err == nil {
+				err = s.emit(f)
+			}
 			if s.err == nil {
 				s.err = err
 			}
@@ -110,8 +131,8 @@ func (s *goIPFIXSession) collect() {
 	}
 }
 
-func flowOfRecord(r entities.Record) (Flow, error) {
-	f := Flow{Records: 1}
+func flowOfRecord(r entities.Record) (expect.Flow, error) {
+	f := expect.Flow{Records: 1}
 	for _, e := range r.GetOrderedElementList() {
 		switch e.GetName() {
 		case "sourceIPv4Address", "sourceIPv6Address":
@@ -163,7 +184,7 @@ func (s *goIPFIXSession) Wait(records int) error {
 	if err := s.splitter.wait(); err != nil {
 		return err
 	}
-	return awaitAll("go-ipfix collects", func() (bool, error) {
+	return AwaitAll("go-ipfix collects", func() (bool, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.flows) >= records, nil
@@ -185,10 +206,10 @@ func (s *goIPFIXSession) Stop() error {
 	return err
 }
 
-func (s *goIPFIXSession) Flows() ([]Flow, error) { return s.flows, s.err }
+func (s *goIPFIXSession) Flows() ([]expect.Flow, error) { return s.flows, s.err }
 
 func (s *goIPFIXSession) Problems() []string {
-	problems := s.sequences.problems()
+	problems := s.sequences.Problems()
 	for line := range strings.Lines(s.log.String()) {
 		if !strings.HasPrefix(line, "I") { // information
 			problems = append(problems, strings.TrimSpace(line))
@@ -218,4 +239,4 @@ func (l *lockedBuffer) String() string {
 var _ io.Writer = (*lockedBuffer)(nil)
 
 // dialLoopback connects to a listener of this process.
-func dialLoopback(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, patience) }
+func dialLoopback(address string) (net.Conn, error) { return net.DialTimeout("tcp", address, Patience) }

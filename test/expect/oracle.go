@@ -1,4 +1,4 @@
-package judges
+package expect
 
 import (
 	"encoding/json"
@@ -26,8 +26,11 @@ type Oracle struct {
 	// record, Records the flow records.
 	LogRecords, Tuples, Skipped, Records uint64
 
-	interfaces map[string]uint32
-	seen       map[flowKey]int64
+	// Interfaces are indexes by MAC: 12 hexadecimal digits in upper case. Those
+	// that are not in it get the next one when they first appear.
+	Interfaces map[string]uint32
+
+	seen map[flowKey]int64
 }
 
 // flowKey is what tells flows apart: their addresses, ports and protocol, the
@@ -44,7 +47,8 @@ const longestGap = 3_600_000
 
 // The information element values of the mapping.
 const (
-	ingress, egress = 0, 1
+	Ingress = 0 // flowDirection
+	Egress  = 1
 
 	created, deleted, denied, update = 1, 2, 3, 5
 
@@ -153,11 +157,14 @@ func domainOf(target string) uint32 {
 func (o *Oracle) tuple(t *tuple, domain uint32, mac string, emit func(Flow)) {
 	o.Tuples++
 	mac = strings.ToUpper(strings.NewReplacer("-", "", ":", "", ".", "").Replace(mac))
-	if o.interfaces == nil {
-		o.interfaces, o.seen = map[string]uint32{}, map[flowKey]int64{}
+	if o.Interfaces == nil {
+		o.Interfaces = map[string]uint32{}
 	}
-	if o.interfaces[mac] == 0 {
-		o.interfaces[mac] = uint32(len(o.interfaces)) + 1
+	if o.seen == nil {
+		o.seen = map[flowKey]int64{}
+	}
+	if o.Interfaces[mac] == 0 {
+		o.Interfaces[mac] = uint32(len(o.Interfaces)) + 1
 	}
 	f := Flow{
 		Domain: domain, Source: t.source, Destination: t.destination, SourcePort: t.sourcePort, DestinationPort: t.destinationPort,
@@ -165,9 +172,9 @@ func (o *Oracle) tuple(t *tuple, domain uint32, mac string, emit func(Flow)) {
 		Sampling: 1, ForwardingStatus: forwarded, Records: 1,
 	}
 	if t.direction == "O" {
-		f.Direction, f.Egress = egress, o.interfaces[mac]
+		f.Direction, f.Egress = Egress, o.Interfaces[mac]
 	} else {
-		f.Direction, f.Ingress = ingress, o.interfaces[mac]
+		f.Direction, f.Ingress = Ingress, o.Interfaces[mac]
 	}
 	if t.denied {
 		o.deny(t, f, emit)
@@ -250,8 +257,8 @@ func (o *Oracle) start(t *tuple, key flowKey) int64 {
 // hourOf finds the hour in the path of a blob.
 var hourOf = regexp.MustCompile(`/y=(\d{4}/m=\d\d/d=\d\d/h=\d\d)/`)
 
-// readingOrder sorts paths as they are read: by hour, then by name.
-func readingOrder(paths []string) []string {
+// ReadingOrder sorts paths as they are read: by hour, then by name.
+func ReadingOrder(paths []string) []string {
 	sorted := slices.Clone(paths)
 	slices.SortFunc(sorted, func(a, b string) int {
 		hour := func(path string) string {
