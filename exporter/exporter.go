@@ -1,9 +1,13 @@
 // Package exporter is the exporting process of RFC 7011: it assembles IPFIX
-// messages from flow records and sends them to a collector over UDP, over TCP,
-// or into a file (RFC 5655).
+// messages from flow records and sends them to a collector over UDP, TCP, TLS or
+// DTLS, or into a file (RFC 5655).
+//
+// A Session sends once, and an error ends it. A Stream keeps what is not
+// delivered, connects again for as long as it takes, and says what is delivered.
+// Either talks to one collector.
 //
 // What is in a record is package convert's business, how it is encoded package
-// templates'. One Session talks to one collector.
+// templates'.
 package exporter
 
 import (
@@ -21,11 +25,13 @@ import (
 // Config says where and how a session sends. Zero values mean the defaults that
 // the fields' comments name.
 type Config struct {
-	// URL is the collector: udp://host:port, tcp://host:port, or file:PATH,
-	// where file:- is standard output.
+	// URL is the collector: udp://, tcp://, tls:// or dtls:// and host:port, or
+	// file:PATH, where file:- is standard output.
 	URL string
 	// LocalAddress is the address to send from; empty lets the system choose.
 	LocalAddress string
+	// TLS is for tls:// and dtls://.
+	TLS TLS
 	// Templates is what records are encoded with.
 	Templates *templates.Set
 	// MaxMessageBytes is the largest message, IPFIX header included; 1400. An IP
@@ -38,8 +44,16 @@ type Config struct {
 	Rate int
 	// TemplateRefresh is how often templates are repeated over UDP; 60 s.
 	TemplateRefresh time.Duration
-	// Timeout bounds connecting, and each write to a stream; 15 s.
+	// Timeout bounds connecting, and each write of a Session to TCP; 15 s.
 	Timeout time.Duration
+
+	// BestEffort is of a Stream that rather loses records than waits: Export
+	// returns ErrAway while there is no connection.
+	BestEffort bool
+	// MaxKeptBytes is how much a Stream keeps of what is not delivered; 16 MiB.
+	MaxKeptBytes int
+
+	pace pace // how patient a Stream is; tests are less so
 }
 
 // The defaults of Config.
@@ -48,6 +62,7 @@ const (
 	DefaultMaxRecords      = 64
 	DefaultTemplateRefresh = time.Minute
 	DefaultTimeout         = 15 * time.Second
+	DefaultMaxKeptBytes    = 16 << 20
 )
 
 // maxMessage is the largest length that an IPFIX message header can say.
@@ -66,6 +81,10 @@ func (c *Config) setDefaults() error {
 	if c.Timeout == 0 {
 		c.Timeout = DefaultTimeout
 	}
+	if c.MaxKeptBytes == 0 {
+		c.MaxKeptBytes = DefaultMaxKeptBytes
+	}
+	c.pace.setDefaults()
 	least := messageHeader + setHeader
 	for _, t := range c.Templates.Templates() {
 		least += setHeader + len(t.AppendTemplate(nil)) + t.Length()
@@ -75,10 +94,28 @@ func (c *Config) setDefaults() error {
 		return fmt.Errorf("max message bytes: want %d to %d, got %d", least, maxMessage, c.MaxMessageBytes)
 	case c.MaxRecords < 1:
 		return fmt.Errorf("max records: want 1 or more, got %d", c.MaxRecords)
+	case c.MaxKeptBytes < 4*c.MaxMessageBytes:
+		return fmt.Errorf("max kept bytes: want at least four messages, %d, got %d", 4*c.MaxMessageBytes, c.MaxKeptBytes)
 	case c.Rate < 0:
 		return fmt.Errorf("rate: want 0 (no limit) or more records/s, got %d", c.Rate)
 	}
 	return nil
+}
+
+// maxDatagram is the largest message that a scheme can carry: of UDP what fits
+// behind an IPv4 header, of DTLS what fits into a record (RFC 6347 §4.1).
+var maxDatagram = map[string]int{"udp": 65507, "dtls": 1 << 14}
+
+// address parses the URL and checks what depends on it.
+func (c *Config) address() (Address, error) {
+	a, err := ParseURL(c.URL)
+	if err != nil {
+		return a, err
+	}
+	if most := maxDatagram[a.Scheme]; most > 0 && c.MaxMessageBytes > most {
+		return a, fmt.Errorf("max message bytes: want %d at most with %s://, got %d", most, a.Scheme, c.MaxMessageBytes)
+	}
+	return a, c.TLS.check(a.Scheme)
 }
 
 // Stats counts what a session has sent.
@@ -124,14 +161,19 @@ func New(ctx context.Context, cfg Config) (*Session, error) {
 }
 
 func newSession(cfg Config, t transport) *Session {
-	s := &Session{cfg: cfg, transport: t, now: time.Now, domains: make(map[uint32]*domain)}
+	s := &Session{cfg: cfg, transport: t, limiter: newLimiter(&cfg), now: time.Now, domains: make(map[uint32]*domain)}
 	s.message.buf = make([]byte, 0, cfg.MaxMessageBytes)
-	if cfg.Rate > 0 {
-		// The bucket holds 5 ms: small enough for a collector's socket buffer,
-		// large enough for the granularity of timers.
-		s.limiter = rate.NewLimiter(rate.Limit(cfg.Rate), max(cfg.MaxRecords, cfg.Rate/200))
-	}
 	return s
+}
+
+// newLimiter returns what holds a configured rate; nil if there is no limit.
+func newLimiter(cfg *Config) *rate.Limiter {
+	if cfg.Rate == 0 {
+		return nil
+	}
+	// The bucket holds 5 ms: small enough for a collector's socket buffer, large
+	// enough for the granularity of timers.
+	return rate.NewLimiter(rate.Limit(cfg.Rate), max(cfg.MaxRecords, cfg.Rate/200))
 }
 
 // Export adds a record to the message of its observation domain and sends the

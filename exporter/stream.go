@@ -1,173 +1,309 @@
 package exporter
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
+	"net/netip"
+	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
+
+	"flow2ipfix/templates"
 )
 
-// streamBytes is how much is written at once to a stream.
-const streamBytes = 64 << 10
+// ErrAway says that there is no connection to the collector. Only a Stream with
+// Config.BestEffort returns it.
+var ErrAway = errors.New("the collector is away")
 
-// tcp writes messages to a connection, one behind the other (RFC 7011 §10.4).
-type tcp struct {
-	url     string
-	conn    *net.TCPConn
-	w       *bufio.Writer
-	timeout time.Duration
+// ErrClosed says that a Stream was closed.
+var ErrClosed = errors.New("the stream is closed")
+
+// Stream sends to one collector for as long as it takes. It connects when it has
+// to, again and again, looking the name up each time; each connection is a
+// transport session of its own, with templates first and sequence numbers from 0
+// (RFC 7011 §3.1, §8). What was not delivered on one is sent again on the next:
+// each record arrives at least once.
+//
+// A message is delivered, over TCP and TLS, when the peer's kernel has
+// acknowledged it and the connection was alive and moving a second later; over
+// UDP and DTLS, when no refusal of it came back within a second (a tenth on this
+// machine); into a file, when it is written. What is lost behind that, nobody
+// tells.
+//
+// One goroutine at a time may use a Stream; others may call Stats. Nothing happens
+// between calls but opening connections: whoever has nothing to export calls
+// Delivered every now and then.
+type Stream struct {
+	cfg     Config
+	open    func(context.Context) (link, error)
+	limiter *rate.Limiter // nil if there is no limit
+	away    error
+
+	link     link     // nil: there is no connection
+	next     link     // takes over when all that link was given is delivered
+	attempt  *attempt // nil: none is under way
+	opened   time.Time
+	hold     time.Time // nothing but templates is sent before
+	retry    time.Time // when to connect
+	failures int       // in a row
+	began    time.Time // the first attempt
+	advanced time.Time // when anything was last delivered or sent
+	looked   int       // bytes that were finished since the last look
+
+	backlog backlog
+	message message
+	domains map[uint32]*domain
+	unsent  uint64 // the first message that is not sent on this link
+	fresh   uint64 // the first message that was never sent
+	granted uint64 // the first message that the limiter has not let pass
+	scratch []byte
+	closed  bool
+
+	mu    sync.Mutex
+	stats StreamStats
 }
 
-func dialTCP(ctx context.Context, cfg *Config, target string) (transport, error) {
-	d := net.Dialer{Timeout: cfg.Timeout}
+const (
+	// lookEvery is after how many bytes a stream looks what was delivered.
+	lookEvery = streamBytes
+	// firstPatience is how long a best-effort stream waits for the first
+	// connection.
+	firstPatience = time.Second
+	// stallPatience is how many settle times a best-effort stream waits for a
+	// collector that takes nothing.
+	stallPatience = 3
+	// catchUp is how long Delivered may send at the limited rate: what is sent
+	// again after an outage would otherwise wait for the next record.
+	catchUp = 20 * time.Millisecond
+)
+
+// NewStream does not connect. An error is one of the configuration.
+func NewStream(cfg Config) (*Stream, error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	a, err := cfg.address()
+	if err != nil {
+		return nil, err
+	}
 	if cfg.LocalAddress != "" {
-		local, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(cfg.LocalAddress, "0"))
-		if err != nil {
-			return nil, &Error{URL: cfg.URL, Err: err, Hint: "the local address must be an IP address of this machine"}
+		if _, err := netip.ParseAddr(cfg.LocalAddress); err != nil {
+			return nil, &Error{URL: cfg.URL, Err: fmt.Errorf("local address: want an IP address, got %q", cfg.LocalAddress), Hint: hintLocalAddress}
 		}
-		d.LocalAddr = local
 	}
-	conn, err := d.DialContext(ctx, "tcp", target)
-	if err != nil {
-		return nil, dialError(cfg.URL, err)
+	if a.Scheme == "tls" || a.Scheme == "dtls" {
+		if _, err := cfg.credentials(a.Target); err != nil {
+			return nil, err
+		}
 	}
-	return &tcp{url: cfg.URL, conn: conn.(*net.TCPConn), w: bufio.NewWriterSize(conn, streamBytes), timeout: cfg.Timeout}, nil
+	return newStream(cfg, func(ctx context.Context) (link, error) { return openLink(ctx, &cfg) }), nil
 }
 
-func (t *tcp) repeatTemplates() bool { return false }
+func newStream(cfg Config, open func(context.Context) (link, error)) *Stream {
+	return &Stream{
+		cfg:     cfg,
+		open:    open,
+		limiter: newLimiter(&cfg),
+		away:    &Error{URL: cfg.URL, Err: ErrAway, Hint: "start the collector; it is connected to again by and by"},
+		backlog: newBacklog(cfg.MaxKeptBytes, cfg.MaxMessageBytes),
+		domains: make(map[uint32]*domain),
+	}
+}
 
-func (t *tcp) send(ctx context.Context, b []byte) error {
-	if t.w.Available() < len(b) {
-		if err := t.flush(ctx); err != nil {
+// Export adds a record to the message of its observation domain, and sends what
+// is full, as Session.Export does. It waits while the collector is away, or takes
+// nothing, and no more can be kept; then the error is why ctx ended. With
+// Config.BestEffort it does not wait for that but returns ErrAway. With an error,
+// the record was not taken.
+func (s *Stream) Export(ctx context.Context, domainID uint32, r *templates.Record) error {
+	m := &s.message
+	if m.domain == nil || m.domain.id != domainID || m.records == s.cfg.MaxRecords {
+		if err := s.begin(ctx, domainID); err != nil {
 			return err
 		}
 	}
-	_, err := t.w.Write(b)
-	return t.fault(ctx, err)
-}
-
-// sync waits until the collector's kernel has acknowledged everything. Whether
-// the collector has read it, no transport can tell.
-func (t *tcp) sync(ctx context.Context) error {
-	if err := t.flush(ctx); err != nil {
-		return err
-	}
-	raw, err := t.conn.SyscallConn()
-	if err != nil {
-		return t.fault(ctx, err)
-	}
-	deadline := time.Now().Add(t.timeout)
-	for {
-		var queued int
-		var ioctlErr error
-		if err := raw.Control(func(fd uintptr) { queued, ioctlErr = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); err != nil {
-			return t.fault(ctx, err)
-		}
-		switch {
-		case ioctlErr != nil:
-			return t.fault(ctx, ioctlErr)
-		case queued == 0:
-			return nil
-		case time.Now().After(deadline):
-			return &Error{
-				URL: t.url, Err: fmt.Errorf("the last %d bytes are not acknowledged", queued),
-				Hint: "the collector takes no more data: see why it does not read",
-			}
-		}
-		if err := sleep(ctx, 2*time.Millisecond); err != nil {
+	t := s.cfg.Templates.For(r)
+	if !m.fits(t) {
+		if err := s.begin(ctx, domainID); err != nil {
 			return err
 		}
 	}
+	m.add(t, r)
+	return nil
 }
 
-func (t *tcp) flush(ctx context.Context) error {
-	if t.w.Buffered() == 0 {
-		return nil
-	}
-	if err := t.conn.SetWriteDeadline(time.Now().Add(t.timeout)); err != nil {
-		return t.fault(ctx, err)
-	}
-	// A canceled context ends a write that the collector does not take.
-	stop := context.AfterFunc(ctx, func() { _ = t.conn.SetWriteDeadline(time.Unix(1, 0)) })
-	defer stop()
-	return t.fault(ctx, t.w.Flush())
-}
-
-func (t *tcp) fault(ctx context.Context, err error) error {
+// begin finishes the message that was begun, if any, sends what can be sent, and
+// begins another as soon as there is room for it.
+func (s *Stream) begin(ctx context.Context, domainID uint32) error {
+	s.finish()
 	switch {
-	case err == nil:
-		return nil
+	case s.closed:
+		return ErrClosed
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case os.IsTimeout(err):
-		return &Error{URL: t.url, Err: err, Hint: "the collector takes no more data: see why it does not read"}
-	case errors.Is(err, unix.EPIPE), errors.Is(err, unix.ECONNRESET):
-		return &Error{URL: t.url, Err: err, Hint: "the collector closed the connection: see its log"}
-	default:
-		return &Error{URL: t.url, Err: err}
+	}
+	now := time.Now()
+	if s.link == nil || s.looked >= lookEvery {
+		s.look(ctx, now, forever)
+	} else {
+		s.send(ctx, now, forever)
+	}
+	for {
+		switch {
+		case s.cfg.BestEffort && s.isAway(now):
+			return s.away
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case s.backlog.room(s.cfg.MaxMessageBytes) && !s.awaitsFirst(now):
+			d := s.domains[domainID]
+			if d == nil {
+				d = &domain{id: domainID}
+				s.domains[domainID] = d
+			}
+			s.message.buf = s.backlog.begin(s.cfg.MaxMessageBytes)
+			s.message.reset(d)
+			return nil
+		}
+		if err := s.wait(ctx); err != nil {
+			return err
+		}
+		now = time.Now()
+		s.look(ctx, now, forever)
 	}
 }
 
-// close says that no more comes and gives the collector a moment to close first:
-// with bytes of its own unread, a plain close would be a reset, which can take
-// what it has not read yet with it.
-func (t *tcp) close() error {
-	if t.conn.CloseWrite() == nil && t.conn.SetReadDeadline(time.Now().Add(settle)) == nil {
-		_, _ = io.Copy(io.Discard, t.conn)
+// finish keeps the message that was begun.
+func (s *Stream) finish() {
+	m := &s.message
+	if m.domain == nil {
+		return
 	}
-	return t.conn.Close()
+	b := m.finish(time.Time{}) // the export time is set when it is sent
+	s.backlog.finish(b, m.domain, m.records)
+	s.looked += len(b)
+	m.domain = nil
 }
 
-// file writes messages to a file, one behind the other (RFC 5655).
-type file struct {
-	url string
-	f   io.WriteCloser
-	w   *bufio.Writer
+// Mark says that what was exported so far completes id. Ids ascend.
+func (s *Stream) Mark(id uint64) { s.backlog.mark(id) }
+
+// Flush sends what is held back, full messages or not. It waits for the rate
+// limit, but not for a collector that is away: that gets it later.
+func (s *Stream) Flush(ctx context.Context) error {
+	s.finish()
+	if s.closed {
+		return ErrClosed
+	}
+	s.look(ctx, time.Now(), forever)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
-func openFile(url, path string) (transport, error) {
-	var f io.WriteCloser = os.Stdout
-	if path != "-" {
-		var err error
-		if f, err = os.Create(path); err != nil {
-			return nil, &Error{URL: url, Err: err, Hint: "the path must be a file that can be written, in a directory that exists"}
+// Delivered returns the largest id that is delivered with all before it. It does
+// what can be done without waiting: sends what was not taken before, connects, and
+// asks what has arrived. Why a connection failed is in Stats.
+func (s *Stream) Delivered(ctx context.Context) (uint64, error) {
+	if s.closed {
+		return s.backlog.marked, ErrClosed
+	}
+	s.look(ctx, time.Now(), catchUp)
+	return s.backlog.marked, nil
+}
+
+// Drain flushes, and waits until all that was exported is delivered or ctx ends.
+// With Config.BestEffort it does not wait for a collector that is away.
+func (s *Stream) Drain(ctx context.Context) (uint64, error) {
+	s.finish()
+	for {
+		now := time.Now()
+		switch {
+		case s.closed:
+			return s.backlog.marked, ErrClosed
+		default:
+			s.look(ctx, now, forever)
+		}
+		switch {
+		case s.backlog.kept.len() == 0:
+			return s.backlog.marked, nil
+		case s.cfg.BestEffort && s.isAway(now):
+			return s.backlog.marked, s.away
+		}
+		if err := s.wait(ctx); err != nil {
+			return s.backlog.marked, err
 		}
 	}
-	return &file{url: url, f: f, w: bufio.NewWriterSize(f, streamBytes)}, nil
 }
 
-func (f *file) repeatTemplates() bool { return false }
-
-func (f *file) send(_ context.Context, b []byte) error {
-	_, err := f.w.Write(b)
-	return f.fault(err)
-}
-
-func (f *file) flush(context.Context) error { return f.fault(f.w.Flush()) }
-
-func (f *file) sync(ctx context.Context) error { return f.flush(ctx) }
-
-func (f *file) fault(err error) error {
-	if err == nil {
+// Close ends the connection. What was not delivered may be lost.
+func (s *Stream) Close() error {
+	if s.closed {
 		return nil
 	}
-	e := &Error{URL: f.url, Err: err}
-	if errors.Is(err, unix.ENOSPC) {
-		e.Hint = "the disk is full"
+	s.finish()
+	s.closed = true
+	if s.attempt != nil {
+		s.attempt.giveUp()
+		s.attempt = nil
 	}
-	return e
+	if s.next != nil {
+		s.next.close(true)
+		s.next = nil
+	}
+	if s.link != nil {
+		s.link.close(true)
+		s.link = nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Connected = false
+	return nil
 }
 
-func (f *file) close() error {
-	if err := f.w.Flush(); err != nil {
-		_ = f.f.Close()
-		return f.fault(err)
+// connected reports whether what is sent now may be expected to arrive.
+func (s *Stream) connected(now time.Time) bool { return s.link != nil && !now.Before(s.hold) }
+
+// awaitsFirst reports whether a best-effort stream still waits for its first
+// connection.
+func (s *Stream) awaitsFirst(now time.Time) bool {
+	return s.cfg.BestEffort && s.link == nil && s.attempt != nil && s.failures == 0 && s.opened.IsZero() && now.Sub(s.began) < firstPatience
+}
+
+// isAway reports whether a best-effort stream takes nothing.
+func (s *Stream) isAway(now time.Time) bool {
+	if !s.connected(now) {
+		return !s.awaitsFirst(now)
 	}
-	return f.fault(f.f.Close())
+	return !s.backlog.room(s.cfg.MaxMessageBytes) && now.Sub(s.advanced) > stallPatience*s.cfg.pace.settle
+}
+
+// wait waits until there may be something to do, at most for a tick while there is
+// a connection.
+func (s *Stream) wait(ctx context.Context) error {
+	d := s.cfg.pace.tick
+	var done <-chan struct{}
+	switch {
+	case s.attempt != nil:
+		done = s.attempt.done
+		if s.link == nil {
+			d = s.cfg.Timeout
+			if s.cfg.BestEffort {
+				d = firstPatience
+			}
+		}
+	case s.link == nil:
+		d = max(time.Until(s.retry), d)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // transport takes finished messages to a collector.
@@ -43,11 +40,14 @@ func (e *Error) Unwrap() error { return e.Err }
 var ErrRefused = errors.New("refused")
 
 // urlForms is what ParseURL accepts, in words for people.
-const urlForms = "udp://host:port, tcp://host:port or file:PATH"
+const urlForms = "udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH"
+
+// networks says what carries a scheme.
+var networks = map[string]string{"udp": "udp", "tcp": "tcp", "tls": "tcp", "dtls": "udp"}
 
 // Address is a parsed collector URL.
 type Address struct {
-	Scheme string // udp, tcp or file
+	Scheme string // udp, tcp, tls, dtls or file
 	Target string // host:port, or a path
 }
 
@@ -66,8 +66,9 @@ func ParseURL(s string) (Address, error) {
 	if err != nil || u.Scheme == "" || u.Host == "" {
 		return bad("want %s", urlForms)
 	}
+	network, known := networks[u.Scheme]
 	switch {
-	case u.Scheme != "udp" && u.Scheme != "tcp":
+	case !known:
 		return bad("scheme %q is not known; want %s", u.Scheme, urlForms)
 	case u.Path != "" || u.RawQuery != "" || u.User != nil || u.Fragment != "":
 		return bad("want nothing but host and port behind %s://", u.Scheme)
@@ -76,14 +77,14 @@ func ParseURL(s string) (Address, error) {
 	case u.Hostname() == "":
 		return bad("want a host, like %s://127.0.0.1:%s", u.Scheme, u.Port())
 	}
-	if _, err := net.LookupPort(u.Scheme, u.Port()); err != nil || u.Port() == "0" {
+	if _, err := net.LookupPort(network, u.Port()); err != nil || u.Port() == "0" {
 		return bad("want a port from 1 to 65535, got %s", u.Port())
 	}
 	return Address{u.Scheme, u.Host}, nil
 }
 
 func dial(ctx context.Context, cfg *Config) (transport, error) {
-	a, err := ParseURL(cfg.URL)
+	a, err := cfg.address()
 	if err != nil {
 		return nil, err
 	}
@@ -92,38 +93,11 @@ func dial(ctx context.Context, cfg *Config) (transport, error) {
 		return dialUDP(ctx, cfg, a.Target)
 	case "tcp":
 		return dialTCP(ctx, cfg, a.Target)
+	case "tls":
+		return dialTLS(ctx, cfg, a.Target)
+	case "dtls":
+		return dialDTLS(ctx, cfg, a.Target)
 	default:
 		return openFile(cfg.URL, a.Target)
 	}
-}
-
-// hintFor says what to do about errors of the network.
-func hintFor(err error) string {
-	switch {
-	case errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.ENETUNREACH):
-		return "no route to the collector: check this machine's routes and links"
-	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return "a firewall of this machine refuses it"
-	case errors.Is(err, unix.EADDRNOTAVAIL):
-		return "the local address must be an IP address of this machine"
-	}
-	return ""
-}
-
-// dialError words why no connection came about.
-func dialError(url string, err error) error {
-	e := &Error{URL: url, Err: err}
-	var dns *net.DNSError
-	switch {
-	case errors.As(err, &dns):
-		e.Hint = "check the host name, and that this machine can resolve it"
-	case isRefused(err):
-		e.Err = ErrRefused
-		e.Hint = "nothing listens at that port: start the collector, or correct host and port"
-	case hintFor(err) != "":
-		e.Hint = hintFor(err)
-	case os.IsTimeout(err) || errors.Is(err, context.DeadlineExceeded):
-		e.Hint = "no answer: check that the collector runs and that no firewall drops the packets"
-	}
-	return e
 }

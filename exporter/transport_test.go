@@ -341,6 +341,8 @@ func TestParseURL(t *testing.T) {
 		{"udp://127.0.0.1:2055", Address{"udp", "127.0.0.1:2055"}},
 		{"tcp://collector.example:4739", Address{"tcp", "collector.example:4739"}},
 		{"udp://[2001:db8::1]:4739", Address{"udp", "[2001:db8::1]:4739"}},
+		{"tls://collector.example:4740", Address{"tls", "collector.example:4740"}},
+		{"dtls://192.0.2.1:4740", Address{"dtls", "192.0.2.1:4740"}},
 		{"udp://collector:netflow", Address{}},
 		{"file:flows.ipfix", Address{"file", "flows.ipfix"}},
 		{"file:/tmp/a b", Address{"file", "/tmp/a b"}},
@@ -352,10 +354,10 @@ func TestParseURL(t *testing.T) {
 		}
 	}
 	for url, want := range map[string]string{
-		"":                      `collector "": want udp://host:port, tcp://host:port or file:PATH`,
-		"127.0.0.1:2055":        `collector "127.0.0.1:2055": want udp://host:port, tcp://host:port or file:PATH`,
-		"collector:2055":        `collector "collector:2055": want udp://host:port, tcp://host:port or file:PATH`,
-		"sctp://h:1":            `collector "sctp://h:1": scheme "sctp" is not known; want udp://host:port, tcp://host:port or file:PATH`,
+		"":                      `collector "": want udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH`,
+		"127.0.0.1:2055":        `collector "127.0.0.1:2055": want udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH`,
+		"collector:2055":        `collector "collector:2055": want udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH`,
+		"sctp://h:1":            `collector "sctp://h:1": scheme "sctp" is not known; want udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH`,
 		"udp://h":               `collector "udp://h": want a port, like udp://h:4739`,
 		"udp://:2055":           `collector "udp://:2055": want a host, like udp://127.0.0.1:2055`,
 		"udp://h:0":             `collector "udp://h:0": want a port from 1 to 65535, got 0`,
@@ -364,7 +366,7 @@ func TestParseURL(t *testing.T) {
 		"udp://user@h:2055":     `collector "udp://user@h:2055": want nothing but host and port behind udp://`,
 		"tcp://h:1?tls=yes":     `collector "tcp://h:1?tls=yes": want nothing but host and port behind tcp://`,
 		"file:":                 `collector "file:": want a path, like file:flows.ipfix, or file:- for standard output`,
-		"udp://[2001:db8::1:99": `collector "udp://[2001:db8::1:99": want udp://host:port, tcp://host:port or file:PATH`,
+		"udp://[2001:db8::1:99": `collector "udp://[2001:db8::1:99": want udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH`,
 	} {
 		if _, err := ParseURL(url); err == nil || err.Error() != want {
 			t.Errorf("ParseURL(%q) = %v\nwant %s", url, err, want)

@@ -22,6 +22,9 @@ type udp struct {
 	url    string
 	conn   *net.UDPConn
 	settle time.Duration
+	// patience is how long to wait for room in the interface's queue; 0 is until
+	// the context ends.
+	patience time.Duration
 
 	gather  bool
 	held    []byte // whole messages of segment bytes, the last one may be shorter
@@ -39,11 +42,30 @@ const settle = 200 * time.Millisecond
 const maxGather = 65507
 
 func dialUDP(ctx context.Context, cfg *Config, target string) (transport, error) {
+	c, err := connectUDP(ctx, cfg, target)
+	if err != nil {
+		return nil, err
+	}
+	u := &udp{url: cfg.URL, conn: c, settle: settle, gather: cfg.Rate == 0}
+	if onLoopback(c) {
+		u.settle = 0
+	}
+	u.control = make([]byte, unix.CmsgSpace(2))
+	h := unix.Cmsghdr{Level: unix.SOL_UDP, Type: unix.UDP_SEGMENT}
+	h.SetLen(unix.CmsgLen(2))
+	if _, err := binary.Encode(u.control, binary.NativeEndian, &h); err != nil {
+		return nil, sendError(cfg.URL, err)
+	}
+	return u, nil
+}
+
+// connectUDP looks the name up and opens a socket to it.
+func connectUDP(ctx context.Context, cfg *Config, target string) (*net.UDPConn, error) {
 	d := net.Dialer{Timeout: cfg.Timeout}
 	if cfg.LocalAddress != "" {
 		local, err := net.ResolveUDPAddr("udp", net.JoinHostPort(cfg.LocalAddress, "0"))
 		if err != nil {
-			return nil, &Error{URL: cfg.URL, Err: err, Hint: "the local address must be an IP address of this machine"}
+			return nil, &Error{URL: cfg.URL, Err: err, Hint: hintLocalAddress}
 		}
 		d.LocalAddr = local
 	}
@@ -51,17 +73,12 @@ func dialUDP(ctx context.Context, cfg *Config, target string) (transport, error)
 	if err != nil {
 		return nil, dialError(cfg.URL, err)
 	}
-	u := &udp{url: cfg.URL, conn: c.(*net.UDPConn), settle: settle, gather: cfg.Rate == 0}
-	if a, ok := c.RemoteAddr().(*net.UDPAddr); ok && a.IP.IsLoopback() {
-		u.settle = 0
-	}
-	u.control = make([]byte, unix.CmsgSpace(2))
-	h := unix.Cmsghdr{Level: unix.SOL_UDP, Type: unix.UDP_SEGMENT}
-	h.SetLen(unix.CmsgLen(2))
-	if _, err := binary.Encode(u.control, binary.NativeEndian, &h); err != nil {
-		return nil, &Error{URL: cfg.URL, Err: err}
-	}
-	return u, nil
+	return c.(*net.UDPConn), nil
+}
+
+func onLoopback(c net.Conn) bool {
+	a, ok := c.RemoteAddr().(*net.UDPAddr)
+	return ok && a.IP.IsLoopback()
 }
 
 func (u *udp) repeatTemplates() bool { return true }
@@ -114,22 +131,20 @@ func (u *udp) flush(ctx context.Context) error {
 
 // write makes one call to the kernel, until it takes it.
 func (u *udp) write(ctx context.Context, b, control []byte) error {
+	waited := time.Duration(0)
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		_, _, err := u.conn.WriteMsgUDP(b, control, nil)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, unix.ENOBUFS): // the interface's queue is full: no datagram was sent
+		case errors.Is(err, unix.ENOBUFS) && (u.patience == 0 || waited < u.patience): // the interface's queue is full: no datagram was sent
+			waited += wait
 			if err := sleep(ctx, wait); err != nil {
 				return err
 			}
-		case errors.Is(err, unix.EMSGSIZE):
-			return &Error{URL: u.url, Err: err, Hint: "the path takes no datagrams of this size: see --max-message-bytes"}
-		case isRefused(err):
-			// The kernel tells of an earlier datagram; this one was not sent.
-			return u.refused()
 		default:
-			return &Error{URL: u.url, Err: err, Hint: hintFor(err)}
+			// A refusal is of an earlier datagram; this one was not sent.
+			return sendError(u.url, err)
 		}
 	}
 }
@@ -150,7 +165,7 @@ func (u *udp) sync(ctx context.Context) error {
 		return nil
 	}
 	if err := u.conn.SetReadDeadline(deadline); err != nil {
-		return &Error{URL: u.url, Err: err}
+		return sendError(u.url, err)
 	}
 	// A canceled context does not wait.
 	stop := context.AfterFunc(ctx, func() { _ = u.conn.SetReadDeadline(time.Unix(1, 0)) })
@@ -164,10 +179,8 @@ func (u *udp) sync(ctx context.Context) error {
 		case err == nil:
 		case errors.As(err, &timeout) && timeout.Timeout():
 			return context.Cause(ctx)
-		case isRefused(err):
-			return u.refused()
 		default:
-			return &Error{URL: u.url, Err: err}
+			return sendError(u.url, err)
 		}
 	}
 }
@@ -176,28 +189,22 @@ func (u *udp) sync(ctx context.Context) error {
 func (u *udp) pendingError() error {
 	raw, err := u.conn.SyscallConn()
 	if err != nil {
-		return &Error{URL: u.url, Err: err}
+		return sendError(u.url, err)
 	}
 	var pending int
 	var sockErr error
 	if err := raw.Control(func(fd uintptr) {
 		pending, sockErr = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_ERROR)
 	}); err != nil {
-		return &Error{URL: u.url, Err: err}
+		return sendError(u.url, err)
 	}
 	switch errno := unix.Errno(pending); {
 	case sockErr != nil:
-		return &Error{URL: u.url, Err: sockErr}
-	case errno == unix.ECONNREFUSED:
-		return u.refused()
+		return sendError(u.url, sockErr)
 	case errno != 0:
-		return &Error{URL: u.url, Err: errno}
+		return sendError(u.url, errno)
 	}
 	return nil
-}
-
-func (u *udp) refused() error {
-	return &Error{URL: u.url, Err: ErrRefused, Hint: "nothing listens at that UDP port: start the collector, or correct host and port"}
 }
 
 func (u *udp) close() error { return u.conn.Close() }

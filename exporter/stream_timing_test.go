@@ -1,0 +1,49 @@
+package exporter
+
+import "testing"
+
+func TestStreamExportDoesNotAllocate(t *testing.T) {
+	for _, url := range []string{"file:/dev/null", "udp", "tcp"} {
+		t.Run(url, func(t *testing.T) {
+			s := timedStream(t, url)
+			record4, record6 := v4, v6
+			id := uint64(0)
+			batch := func() {
+				for range 500 {
+					if err := s.Export(t.Context(), 1, &record4); err != nil {
+						t.Fatal(err)
+					}
+					if err := s.Export(t.Context(), 1, &record6); err != nil {
+						t.Fatal(err)
+					}
+				}
+				id++
+				s.Mark(id)
+				if _, err := s.Delivered(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 300 {
+				batch()
+			}
+			if n := testing.AllocsPerRun(20, batch); n != 0 {
+				t.Errorf("1000 records take %v allocations, want none", n)
+			}
+		})
+	}
+}
+
+func BenchmarkStreamExport(b *testing.B) {
+	for _, url := range []string{"file:/dev/null", "tcp"} {
+		b.Run(url, func(b *testing.B) {
+			s := timedStream(b, url)
+			b.SetBytes(60)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.Export(b.Context(), 1, &v4); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

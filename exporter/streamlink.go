@@ -1,0 +1,290 @@
+package exporter
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/pion/dtls/v3"
+)
+
+// forever is the patience of who can wait for the rate limit.
+const forever = time.Duration(math.MaxInt64)
+
+// look does what can be done now: it connects, sends, and asks what was
+// delivered. For the rate limit it waits no longer than patience.
+func (s *Stream) look(ctx context.Context, now time.Time, patience time.Duration) {
+	s.looked = 0
+	s.connect(now)
+	s.send(ctx, now, patience)
+	if s.link != nil {
+		if err := s.link.flush(); err != nil && !errors.Is(err, errBusy) {
+			s.lose(err)
+		}
+	}
+	s.ask(time.Now())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Connected = s.connected(now)
+	s.stats.KeptMessages, s.stats.KeptBytes = s.backlog.kept.len(), s.backlog.used
+	s.stats.RetryAt = time.Time{}
+	if s.link == nil && s.attempt == nil {
+		s.stats.RetryAt = s.retry
+	}
+}
+
+// connect begins an attempt that is due, and takes over a link that came of one.
+func (s *Stream) connect(now time.Time) {
+	if a := s.attempt; a != nil && a.ready() {
+		s.attempt = nil
+		switch {
+		case s.link == nil && a.err != nil:
+			s.fail(a.err)
+		case s.link == nil:
+			s.use(a.link, now)
+		case a.err == nil:
+			s.next = a.link
+		default:
+			s.renewalFailed(a.err)
+		}
+	}
+	if s.next != nil && s.link != nil && s.backlog.first == s.unsent {
+		s.link.close(true)
+		s.link = nil
+	}
+	if s.next != nil && s.link == nil {
+		l := s.next
+		s.next = nil
+		s.use(l, now)
+	}
+	due := s.link == nil && !now.Before(s.retry)
+	if s.link != nil && s.next == nil {
+		life := s.link.renew()
+		due = life > 0 && now.Sub(s.opened) >= life && !now.Before(s.retry)
+	}
+	if due && s.attempt == nil {
+		if s.began.IsZero() {
+			s.began = now
+		}
+		s.attempt = newAttempt(s.open)
+	}
+}
+
+// use begins a transport session. After a failure, a link that knows nothing of
+// its peer is tried with templates first.
+func (s *Stream) use(l link, now time.Time) {
+	first := s.opened.IsZero()
+	again := s.failures > 0
+	s.link, s.opened, s.advanced, s.hold = l, now, now, time.Time{}
+	s.unsent, s.granted = s.backlog.first, s.backlog.first
+	for _, d := range s.domains {
+		d.sequence, d.templatesSent = 0, time.Time{}
+	}
+	s.mu.Lock()
+	s.stats.Connections++
+	if !first && again {
+		s.stats.Reconnects++
+	}
+	s.mu.Unlock()
+	if probe := l.probe(); probe > 0 && again {
+		if d := s.anyDomain(); d != nil {
+			err := s.sendTemplates(d, now)
+			if err == nil {
+				err = l.flush()
+			}
+			if err != nil {
+				s.lose(err)
+				return
+			}
+			s.hold = now.Add(probe)
+		}
+	}
+}
+
+// anyDomain returns the domain of the next message to send, or another.
+func (s *Stream) anyDomain() *domain {
+	if s.unsent < s.backlog.end() {
+		return s.backlog.message(s.unsent).domain
+	}
+	for _, d := range s.domains {
+		return d
+	}
+	return nil
+}
+
+// lose ends a link that failed.
+func (s *Stream) lose(err error) {
+	s.link.close(false)
+	s.link = nil
+	s.unsent = s.backlog.first
+	if time.Since(s.opened) >= s.cfg.pace.retryMost {
+		s.failures = 0
+	}
+	s.fail(err)
+}
+
+// fail says that there is no connection, and when to try again.
+func (s *Stream) fail(err error) {
+	s.failures++
+	now := time.Now()
+	s.retry = now.Add(s.cfg.pace.backoff(s.failures))
+	s.note(err, now)
+}
+
+func (s *Stream) note(err error, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Failures++
+	s.stats.LastError, s.stats.LastErrorTime = err, now
+}
+
+// renewalFailed judges a link by why its successor did not come about: a collector
+// that shakes no hands is not there. Other reasons are ours, and the link goes
+// on.
+func (s *Stream) renewalFailed(err error) {
+	var handshake *dtls.HandshakeError
+	if errors.As(err, &handshake) {
+		s.lose(err)
+		return
+	}
+	now := time.Now()
+	s.retry = now.Add(s.cfg.pace.retryMost)
+	s.note(err, now)
+}
+
+// ask asks the link what was delivered.
+func (s *Stream) ask(now time.Time) {
+	if s.link == nil {
+		return
+	}
+	upTo, err := s.link.poll(now)
+	if upTo > s.backlog.first {
+		s.backlog.drop(upTo)
+		s.failures = 0
+		s.advanced = now
+	}
+	if err != nil {
+		s.lose(err)
+	}
+}
+
+// send sends what was not sent on this link, until the link takes no more or the
+// rate limit would keep it waiting for longer than patience.
+func (s *Stream) send(ctx context.Context, now time.Time, patience time.Duration) {
+	for s.connected(now) && s.next == nil && s.unsent < s.backlog.end() {
+		k := s.backlog.message(s.unsent)
+		if s.limiter != nil && s.granted <= s.unsent {
+			r := s.limiter.ReserveN(now, k.records)
+			d := r.DelayFrom(now)
+			if d > patience {
+				r.CancelAt(now)
+				return
+			}
+			if d > 0 {
+				// What is to be held back no longer than that is not held back.
+				if err := s.link.flush(); err != nil && !errors.Is(err, errBusy) {
+					s.lose(err)
+					return
+				}
+				if s.ask(now); s.link == nil {
+					return
+				}
+				if err := sleep(ctx, d); err != nil {
+					return
+				}
+				patience -= d
+				now = time.Now()
+				k = s.backlog.message(s.unsent)
+			}
+			s.granted = s.unsent + 1
+		}
+		switch err := s.sendKept(k, now); {
+		case errors.Is(err, errBusy):
+			return
+		case err != nil:
+			s.lose(err)
+			return
+		}
+	}
+}
+
+// sendKept sends a message, with the templates of its domain before it if they
+// are due. They go apart, so that the message can be sent again as it is.
+func (s *Stream) sendKept(k *kept, now time.Time) error {
+	d := k.domain
+	if d.templatesSent.IsZero() || s.link.repeatTemplates() && now.Sub(d.templatesSent) >= s.cfg.TemplateRefresh {
+		if err := s.sendTemplates(d, now); err != nil {
+			return err
+		}
+	}
+	binary.BigEndian.PutUint32(k.data[4:], uint32(now.Unix()))
+	binary.BigEndian.PutUint32(k.data[8:], d.sequence)
+	if err := s.link.send(k.data, s.unsent+1); err != nil {
+		return err
+	}
+	d.sequence += uint32(k.records)
+	s.advanced = now
+	s.unsent++
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Messages++
+	s.stats.Bytes += uint64(len(k.data))
+	if s.unsent > s.fresh {
+		s.fresh = s.unsent
+		s.stats.Records += uint64(k.records)
+	} else {
+		s.stats.ResentRecords += uint64(k.records)
+	}
+	return nil
+}
+
+// sendTemplates sends a message with the templates of a domain.
+func (s *Stream) sendTemplates(d *domain, now time.Time) error {
+	m := message{buf: s.scratch}
+	if m.buf == nil {
+		m.buf = make([]byte, 0, s.cfg.MaxMessageBytes)
+	}
+	m.reset(d)
+	m.addTemplates(s.cfg.Templates)
+	b := m.finish(now)
+	s.scratch = b[:0]
+	if err := s.link.send(b, s.unsent); err != nil {
+		return err
+	}
+	d.templatesSent = now
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Messages++
+	s.stats.Bytes += uint64(len(b))
+	s.stats.Templates += uint64(len(s.cfg.Templates.Templates()))
+	return nil
+}
+
+// StreamStats says what a stream has done, and how it is.
+type StreamStats struct {
+	// Stats counts what was handed to the transport, repetitions included; but
+	// Records counts each record once.
+	Stats
+	ResentRecords uint64 // records that were sent again, each time
+	Connections   uint64 // transport sessions that were begun
+	Reconnects    uint64 // of them, after one that failed
+	Failures      uint64 // connections that ended or did not come about
+
+	Connected    bool
+	KeptMessages int // that are finished and not delivered
+	KeptBytes    int
+	// LastError is why the last connection ended or did not come about; an *Error
+	// with a hint. It stays when there is a connection again.
+	LastError     error
+	LastErrorTime time.Time
+	RetryAt       time.Time // when the next attempt begins; zero if none is planned
+}
+
+// Stats returns what the stream has done so far. Any goroutine may call it.
+func (s *Stream) Stats() StreamStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stats
+}
