@@ -49,16 +49,27 @@ func TestForbiddenDependencies(t *testing.T) {
 // package that the linter was not told of.
 func TestImportDirections(t *testing.T) {
 	allowed := map[string][]string{
-		"cmd/flow2ipfix":   {"bridge", "convert", "exporter", "flowlog", "internal/collect", "internal/flowgen", "source", "source/files", "templates"},
-		"bridge":           {"convert", "exporter", "flowlog", "source", "templates"},
-		"convert":          {"flowlog", "templates"},
-		"exporter":         {"templates"},
-		"flowlog":          {},
-		"templates":        {},
-		"source":           {},
-		"source/files":     {"source"},
-		"internal/collect": {},
-		"internal/flowgen": {},
+		"cmd/flow2ipfix": {
+			"bridge", "checkpoint", "config", "convert", "exporter", "flowlog", "internal/collect", "internal/flowgen",
+			"internal/secret", "source", "source/azblob", "source/dir", "source/files", "templates",
+		},
+		"bridge":              {"convert", "exporter", "flowlog", "source", "templates"},
+		"checkpoint":          {"checkpoint/boltfile", "flowlog", "source"},
+		"checkpoint/boltfile": {},
+		"config":              {"config/strict", "internal/secret"},
+		"config/strict":       {"internal/secret"},
+		"convert":             {"flowlog", "templates"},
+		"exporter":            {"templates"},
+		"flowlog":             {},
+		"templates":           {},
+		"source":              {},
+		"source/azblob":       {"internal/secret", "source"},
+		"source/dir":          {"source"},
+		"source/files":        {"source"},
+		"source/sourcetest":   {"source"},
+		"internal/collect":    {},
+		"internal/flowgen":    {},
+		"internal/secret":     {},
 	}
 	pure := []string{"flowlog", "convert", "templates"}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "flow2ipfix/...") {

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"flow2ipfix/config"
 )
 
 // version is set by the build.
@@ -22,6 +24,7 @@ const (
 	exitFailure     = 1
 	exitUsage       = 2
 	exitRejected    = 3
+	exitConfig      = 78
 	exitInterrupted = 130
 )
 
@@ -56,8 +59,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	u.fail(err)
 	var usage *usageError
-	if errors.As(err, &usage) {
+	var wrong config.Errors
+	var part *configError
+	switch {
+	case errors.As(err, &usage):
 		return exitUsage
+	case errors.As(err, &wrong), errors.As(err, &part):
+		return exitConfig
 	}
 	return exitFailure
 }
@@ -94,10 +102,14 @@ func newRoot(u *ui, stdin io.Reader) *cobra.Command {
 	})
 	root.AddCommand(
 		newDemo(u),
+		newRun(u),
 		newReplay(u, stdin),
 		newCollect(u),
 		newGenerate(u),
 		newTemplates(u),
+		newConfig(u),
+		newDoctor(u),
+		newCheckpoints(u),
 		newVersion(u),
 	)
 	return root

@@ -66,7 +66,7 @@ func newReplay(u *ui, stdin io.Reader) *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.SortFlags = false
-	fl.StringArrayVar(&f.collectors, "collector", nil, "where to send: udp://HOST:PORT, tcp://HOST:PORT or file:PATH; repeat for several")
+	fl.StringArrayVar(&f.collectors, "collector", nil, "where to send: udp://, tcp://, tls:// or dtls://HOST:PORT, or file:PATH; repeat for several")
 	fl.StringVar(&f.preset, "preset", "generic", "templates for a kind of collector; see flow2ipfix templates")
 	fl.IntVar(&f.rate, "rate", defaultRate, "records/s to each UDP collector; 0 sends as fast as it goes, which loses datagrams")
 	fl.IntVar(&f.messageBytes, "max-message-bytes", exporter.DefaultMaxMessageBytes, "largest message; an IP packet is 28 or 48 bytes larger")
@@ -157,11 +157,17 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		if address.Scheme != "udp" {
 			rate = 0 // what loses nothing needs no pacing
 		}
-		cfg.Lanes = append(cfg.Lanes, bridge.Lane{
-			Name:     url,
-			Policy:   policy,
-			Exporter: exporter.Config{URL: url, Templates: set, Rate: rate, LocalAddress: f.localAddress, MaxMessageBytes: f.messageBytes},
-		})
+		ec := exporter.Config{URL: url, Templates: set, Rate: rate, LocalAddress: f.localAddress, MaxMessageBytes: f.messageBytes}
+		if err == nil && set != nil && rate >= 0 {
+			// What is wrong with the rest; a Stream connects to nobody yet.
+			stream, err := exporter.NewStream(ec)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("--collector %s: %w", url, err))
+			} else if err := stream.Close(); err != nil {
+				errs = append(errs, err)
+			}
+		}
+		cfg.Lanes = append(cfg.Lanes, bridge.Lane{Name: url, Policy: policy, Exporter: ec})
 	}
 	if err := errors.Join(errs...); err != nil {
 		return cfg, &usageError{err, "see flow2ipfix replay --help"}

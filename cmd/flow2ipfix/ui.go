@@ -19,6 +19,8 @@ import (
 	"golang.org/x/term"
 
 	"flow2ipfix/bridge"
+	"flow2ipfix/checkpoint"
+	"flow2ipfix/config"
 	"flow2ipfix/exporter"
 	"flow2ipfix/flowlog"
 )
@@ -38,7 +40,17 @@ exit codes:
   1    something failed; standard error says what
   2    the command line is wrong
   3    replay --strict: something was rejected
+  78   the configuration is wrong; standard error says all that is
   130  interrupted`
+
+const runLong = `Run follows the storage accounts and folders that the configuration names, day
+and night, and delivers every flow at least once to each collector that is
+required: a collector that is away is waited for, and Azure keeps the flow logs
+meanwhile. What has been delivered is kept in the state directory.
+
+SIGTERM and SIGINT deliver what was read and end; a second one ends at once.
+SIGHUP loads the configuration again: one that is wrong is reported, and the old
+one goes on.`
 
 const replayLong = `Replay reads flow logs once and sends them to one or more collectors. Folders
 are searched for *.json files (links below them are not followed); blobs under
@@ -73,6 +85,15 @@ const generateExamples = `  flow2ipfix generate --out logs --nics 10 --minutes 1
 const demoLong = `Demo makes a few minutes of synthetic flow logs, sends them as IPFIX over
 loopback to a collector of its own, prints the flows that the collector decodes,
 and compares the sums of both sides. It needs no set-up and ends by itself.`
+
+const configLong = `Config reads the configuration without doing what it says: check says all that
+is wrong with it, dump prints what holds when defaults and the environment are
+filled in, schema tells an editor what may stand there.
+
+Secrets are read from where they lie, and never shown. Whether accounts and
+collectors can be reached is not asked.`
+
+const configHint = "see flow2ipfix config --help, and examples/flow2ipfix.yaml for every key"
 
 const fieldsIntro = `# Fields
 
@@ -116,6 +137,8 @@ func hintOf(err error) string {
 	var usage *usageError
 	var h *hinted
 	var collector *exporter.Error
+	var state *checkpoint.Error
+	var wrong config.Errors
 	switch {
 	case errors.As(err, &usage):
 		return usage.hint
@@ -123,6 +146,10 @@ func hintOf(err error) string {
 		return h.hint
 	case errors.As(err, &collector):
 		return collector.Hint
+	case errors.As(err, &state):
+		return state.Hint
+	case errors.As(err, &wrong):
+		return configHint
 	}
 	return ""
 }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"flow2ipfix/config"
+)
+
+const defaultConfig = "/etc/flow2ipfix/flow2ipfix.yaml"
+
+// configFlag gives a command the flag that names the configuration.
+func configFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("config", defaultConfig, "configuration `FILE`; FLOW2IPFIX_… in the environment goes before it")
+}
+
+func newConfig(u *ui) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "check and explain the configuration",
+		Long:  configLong,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("see flow2ipfix config --help", "unknown command %q", "config "+args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newConfigCheck(u), newConfigDump(u), newConfigSchema(u))
+	return cmd
+}
+
+func newConfigCheck(u *ui) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "say all that is wrong with the configuration, or what it does",
+		Args:  noArgs,
+	}
+	file := configFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		cfg, err := config.Load(*file, os.Environ())
+		if err != nil {
+			return err
+		}
+		return printConfig(u.out, *file, &cfg)
+	}
+	return cmd
+}
+
+func newConfigDump(u *ui) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dump",
+		Short: "print the configuration as it holds: defaults and environment included, *** for secrets",
+		Args:  noArgs,
+	}
+	file := configFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		cfg, err := config.Load(*file, os.Environ())
+		if err != nil {
+			return err
+		}
+		return config.Dump(u.out, cfg)
+	}
+	return cmd
+}
+
+func newConfigSchema(u *ui) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema",
+		Short: "print a JSON Schema of the configuration, for editors",
+		Args:  noArgs,
+		RunE:  func(*cobra.Command, []string) error { return config.Schema(u.out) },
+	}
+}
+
+// printConfig says in a few lines what a configuration does.
+func printConfig(out io.Writer, file string, cfg *config.Config) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s is right\n", file)
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for i := range cfg.Sources {
+		s := &cfg.Sources[i]
+		filtered := ""
+		if n := uint64(len(s.Include) + len(s.Exclude)); n > 0 {
+			filtered = ", filtered by " + count(n, "pattern")
+		}
+		if a := s.Azure; a != nil {
+			place := a.AccountURL
+			if place == "" {
+				place = "the account of the connection string"
+			}
+			fmt.Fprintf(w, "reads\t%s\t%s\tby %s, %s, every %v%s\n", s.Name, place, a.Credential, count(uint64(len(a.Containers)), "container"), a.PollInterval, filtered)
+		} else {
+			fmt.Fprintf(w, "reads\t%s\t%s\tevery %v%s\n", s.Name, s.Directory.Path, s.Directory.PollInterval, filtered)
+		}
+	}
+	for i := range cfg.Collectors {
+		c := &cfg.Collectors[i]
+		fmt.Fprintf(w, "sends\t%s\t%s\t%s, preset %s, delivery %s\n", c.Name, c.URL, c.Protocol, c.Preset, c.Delivery)
+	}
+	if n := len(cfg.Interfaces); n > 0 {
+		fmt.Fprintf(w, "names\t%s\n", count(uint64(n), "interface"))
+	}
+	fmt.Fprintf(w, "starts\t%v\n", cfg.Start)
+	fmt.Fprintf(w, "keeps\t%s\n", cfg.StateDir)
+	_ = w.Flush() // into b
+	_, err := b.WriteTo(out)
+	return err
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flow2ipfix/bridge"
+	"flow2ipfix/checkpoint"
+	"flow2ipfix/config"
+	"flow2ipfix/exporter"
+)
+
+func newRun(u *ui) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "follow flow logs and send what is new, as a service",
+		Long:  runLong,
+		Args:  noArgs,
+	}
+	file := configFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd.Context(), u.err, *file) }
+	return cmd
+}
+
+// runDaemon runs until ctx ends. SIGHUP loads the configuration again: if it is
+// sound, what was read is delivered, and all begins anew with it.
+func runDaemon(ctx context.Context, stderr io.Writer, path string) error {
+	cfg, err := config.Load(path, os.Environ())
+	if err != nil {
+		return err
+	}
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	for {
+		next, err := runOnce(ctx, stderr, path, cfg, hangUp)
+		if next == nil || err != nil {
+			return err
+		}
+		cfg = *next
+	}
+}
+
+// runOnce runs the daemon with one configuration. It returns the next one if it
+// was told to begin anew.
+func runOnce(ctx context.Context, stderr io.Writer, path string, cfg config.Config, hangUp <-chan os.Signal) (next *config.Config, err error) {
+	log := newLogger(stderr, cfg.Log)
+	p, err := assemble(cfg, log)
+	if err != nil {
+		return nil, &configError{err}
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	store, report, err := checkpoint.Open(cfg.StateDir, checkpoint.Options{Interfaces: fixedIndexes(cfg)})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	logReport(log, cfg, report)
+	damaged := make(chan error, 1)
+	service, followers, err := p.service(store, func(err error) {
+		if errors.Is(err, checkpoint.ErrDamaged) {
+			select {
+			case damaged <- err:
+			default:
+			}
+			return
+		}
+		log.Error("the state cannot be written; it is tried again, and nothing is lost", "reason", err.Error(), "hint", hintOf(err))
+	})
+	if err != nil {
+		return nil, err
+	}
+	log.Info("started", "version", versionText(), "config", path, "state_dir", cfg.StateDir)
+	for i := range cfg.Sources {
+		if s := &cfg.Sources[i]; s.Azure != nil {
+			log.Info("reads", "source", s.Name, "account", s.Azure.AccountURL, "credential", s.Azure.Credential, "every", s.Azure.PollInterval)
+		} else {
+			log.Info("reads", "source", s.Name, "directory", s.Directory.Path, "every", s.Directory.PollInterval)
+		}
+	}
+	for i := range cfg.Collectors {
+		c := &cfg.Collectors[i]
+		log.Info("sends", "collector", c.Name, "url", c.URL, "delivery", c.Delivery)
+	}
+
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	abort, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	context.AfterFunc(running, func() { time.AfterFunc(cfg.ShutdownTimeout, cancel) })
+	ended := make(chan error, 1)
+	go func() { ended <- service.Run(running, abort) }()
+
+	minute, second := time.NewTicker(time.Minute), time.NewTicker(time.Second)
+	defer minute.Stop()
+	defer second.Stop()
+	watched := make([]exporter.StreamStats, len(p.streams))
+	var last bridge.ServiceStats
+	for {
+		select {
+		case err := <-ended:
+			log.Info("stopped", sinceLast(service.Stats(), last, followers)...)
+			return next, err
+		case <-second.C:
+			for i, stream := range p.streams {
+				watched[i] = logCollector(log, cfg.Collectors[i].Name, stream.Stats(), watched[i])
+			}
+		case <-minute.C:
+			now := service.Stats()
+			log.Info("status", sinceLast(now, last, followers)...)
+			last = now
+		case <-ctx.Done():
+			ctx = context.WithoutCancel(ctx) // said once
+			log.Info("stopping", "reason", "told to end", "timeout", cfg.ShutdownTimeout)
+		case err := <-damaged: // no more of it can be trusted; the next start sets it aside
+			cancel()
+			stop()
+			return nil, errors.Join(err, <-ended)
+		case <-hangUp:
+			if next != nil {
+				continue // it is ending already
+			}
+			if next, err = reload(path, log); err != nil {
+				log.Error("the new configuration is not used, the old one goes on", "config", path, "reason", err.Error())
+				next = nil
+				continue
+			}
+			log.Info("stopping", "reason", "told to load the configuration again", "timeout", cfg.ShutdownTimeout)
+			stop()
+		}
+	}
+}
+
+// reload loads the configuration and sees whether it would do, as far as that
+// can be seen while the old one is at work.
+func reload(path string, log *slog.Logger) (*config.Config, error) {
+	cfg, err := config.Load(path, os.Environ())
+	if err != nil {
+		return nil, err
+	}
+	p, err := assemble(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return &cfg, p.close()
+}
+
+func logReport(log *slog.Logger, cfg config.Config, r checkpoint.Report) {
+	if r.SetAside != "" {
+		log.Error("the state was damaged and is set aside; reading begins at start again", "file", r.SetAside, "reason", r.Reason.Error(), "start", cfg.Start.String())
+	}
+	if r.Header != nil {
+		log.Warn("a part of the state was damaged; what was delivered last may be sent again", "reason", r.Header.Error())
+	}
+	for _, m := range r.Moved {
+		log.Warn("an interface has another index now, the configuration gives its old one away", "mac", m.MAC.String(), "from", m.From, "to", m.To)
+	}
+}
+
+// logCollector says when a collector comes and goes.
+func logCollector(log *slog.Logger, name string, now, last exporter.StreamStats) exporter.StreamStats {
+	if now.LastError != nil && !now.LastErrorTime.Equal(last.LastErrorTime) {
+		attrs := []any{"collector", name, "reason", now.LastError.Error()}
+		if hint := hintOf(now.LastError); hint != "" {
+			attrs = append(attrs, "hint", hint)
+		}
+		log.Warn("collector away, it is connected to again by and by", attrs...)
+	}
+	if now.Connected && now.Connections > last.Connections {
+		log.Info("collector connected", "collector", name, "records_sent_again", now.ResentRecords-last.ResentRecords)
+	}
+	return now
+}
+
+// sinceLast says how it goes, and how much came since the last time.
+func sinceLast(now, last bridge.ServiceStats, followers []followed) []any {
+	attrs := []any{
+		"tuples", now.Read.Tuples - last.Read.Tuples,
+		"rejected", now.Read.RejectedPieces() - last.Read.RejectedPieces(),
+		"bytes", now.BytesRead - last.BytesRead,
+	}
+	for _, f := range followers {
+		s := f.Stats()
+		group := []any{"flow_logs", s.FlowLogs, "blobs", s.Blobs, "undelivered", s.Undelivered}
+		if !s.Newest.IsZero() {
+			group = append(group, "behind", time.Since(s.Newest).Round(time.Second))
+		}
+		attrs = append(attrs, slog.Group(f.Name(), group...))
+	}
+	for i, l := range now.Lanes {
+		before := bridge.ServiceLaneStats{}
+		if i < len(last.Lanes) {
+			before = last.Lanes[i]
+		}
+		attrs = append(attrs, slog.Group(l.Name, "exported", l.Exported-before.Exported, "not_sent", l.NotSent-before.NotSent))
+	}
+	return attrs
+}
+
+// configError is a part that cannot be made of what the configuration says.
+type configError struct{ error }
+
+func (e *configError) Unwrap() error { return e.error }
