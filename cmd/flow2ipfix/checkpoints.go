@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -14,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"flow2ipfix/checkpoint"
-	"flow2ipfix/config"
 )
 
 const checkpointsLong = `Checkpoints shows what the state directory remembers: how far each blob has been
@@ -49,12 +47,12 @@ func newCheckpoints(u *ui) *cobra.Command {
 func stateDirFlags(cmd *cobra.Command) func() (string, error) {
 	cmd.Flags().SortFlags = false
 	dir := cmd.Flags().String("state-dir", "", "state directory, instead of the one that the configuration names")
-	file := configFlag(cmd)
+	flags := addConfigFlags(cmd)
 	return func() (string, error) {
 		if *dir != "" {
 			return *dir, nil
 		}
-		cfg, err := config.Load(*file, os.Environ())
+		cfg, err := flags.load()
 		return cfg.StateDir, err
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -14,9 +15,32 @@ import (
 
 const defaultConfig = "/etc/flow2ipfix/flow2ipfix.yaml"
 
-// configFlag gives a command the flag that names the configuration.
-func configFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("config", defaultConfig, "configuration `FILE`; FLOW2IPFIX_… in the environment goes before it")
+// configFlags are those that say which configuration holds.
+type configFlags struct {
+	file string
+	set  []string
+}
+
+// addConfigFlags gives a command these flags.
+func addConfigFlags(cmd *cobra.Command) *configFlags {
+	var f configFlags
+	cmd.Flags().StringVar(&f.file, "config", defaultConfig, "configuration `FILE`; FLOW2IPFIX_… in the environment goes before it")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "`KEY=VALUE` that goes before both, like log.level=debug; keys of lists are not possible; repeat for several")
+	return &f
+}
+
+// load reads the configuration. What is set is laid over the environment, under
+// the name that the key has there.
+func (f *configFlags) load() (config.Config, error) {
+	environ := os.Environ()
+	for _, s := range f.set {
+		key, value, ok := strings.Cut(s, "=")
+		if !ok {
+			return config.Config{}, usagef("", "--set: want KEY=VALUE, like log.level=debug, got %q", s)
+		}
+		environ = append(environ, "FLOW2IPFIX_"+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))+"="+value)
+	}
+	return config.Load(f.file, environ)
 }
 
 func newConfig(u *ui) *cobra.Command {
@@ -42,13 +66,13 @@ func newConfigCheck(u *ui) *cobra.Command {
 		Short: "say all that is wrong with the configuration, or what it does",
 		Args:  noArgs,
 	}
-	file := configFlag(cmd)
+	flags := addConfigFlags(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		cfg, err := config.Load(*file, os.Environ())
+		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}
-		return printConfig(u.out, *file, &cfg)
+		return printConfig(u.out, flags.file, &cfg)
 	}
 	return cmd
 }
@@ -59,9 +83,9 @@ func newConfigDump(u *ui) *cobra.Command {
 		Short: "print the configuration as it holds: defaults and environment included, *** for secrets",
 		Args:  noArgs,
 	}
-	file := configFlag(cmd)
+	flags := addConfigFlags(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		cfg, err := config.Load(*file, os.Environ())
+		cfg, err := flags.load()
 		if err != nil {
 			return err
 		}

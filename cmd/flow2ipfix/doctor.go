@@ -35,14 +35,14 @@ func newDoctor(u *ui) *cobra.Command {
 		Long:  doctorLong,
 		Args:  noArgs,
 	}
-	file := configFlag(cmd)
+	flags := addConfigFlags(cmd)
 	timeout := cmd.Flags().Duration("timeout", 30*time.Second, "how long each source and each collector may take")
 	asJSON := cmd.Flags().Bool("json", false, "print one JSON object when all is done")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *timeout <= 0 {
 			return usagef("see flow2ipfix doctor --help", "--timeout: want more than 0, like 30s, got %s", *timeout)
 		}
-		r := &diagnosis{Config: *file, Checks: []finding{}}
+		r := &diagnosis{Config: flags.file, load: flags.load, Checks: []finding{}}
 		if !*asJSON {
 			r.out, r.colour = u.out, colourful(u.out)
 		}
@@ -141,6 +141,7 @@ type diagnosis struct {
 		Skipped int `json:"skipped"`
 	} `json:"counts"`
 
+	load   func() (config.Config, error)
 	out    io.Writer // nil: nothing is printed
 	colour bool
 	width  int // of labels
@@ -150,7 +151,7 @@ type diagnosis struct {
 func (d *diagnosis) doctor(ctx context.Context, timeout time.Duration) (exitCode, error) {
 	const of = "configuration"
 	d.width = len(of)
-	cfg, err := config.Load(d.Config, os.Environ())
+	cfg, err := d.load()
 	var wrong config.Errors
 	switch {
 	case errors.As(err, &wrong):

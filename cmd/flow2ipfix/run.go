@@ -25,15 +25,15 @@ func newRun(u *ui) *cobra.Command {
 		Long:  runLong,
 		Args:  noArgs,
 	}
-	file := configFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd.Context(), u.err, *file) }
+	flags := addConfigFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return runDaemon(cmd.Context(), u.err, flags) }
 	return cmd
 }
 
 // runDaemon runs until ctx ends. SIGHUP loads the configuration again: if it is
 // sound, what was read is delivered, and all begins anew with it.
-func runDaemon(ctx context.Context, stderr io.Writer, path string) error {
-	cfg, err := config.Load(path, os.Environ())
+func runDaemon(ctx context.Context, stderr io.Writer, flags *configFlags) error {
+	cfg, err := flags.load()
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func runDaemon(ctx context.Context, stderr io.Writer, path string) error {
 	signal.Notify(hangUp, syscall.SIGHUP)
 	defer signal.Stop(hangUp)
 	for {
-		next, err := runOnce(ctx, stderr, path, cfg, hangUp)
+		next, err := runOnce(ctx, stderr, flags, cfg, hangUp)
 		if next == nil || err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func runDaemon(ctx context.Context, stderr io.Writer, path string) error {
 
 // runOnce runs the daemon with one configuration. It returns the next one if it
 // was told to begin anew.
-func runOnce(ctx context.Context, stderr io.Writer, path string, cfg config.Config, hangUp <-chan os.Signal) (next *config.Config, err error) {
+func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg config.Config, hangUp <-chan os.Signal) (next *config.Config, err error) {
 	log := newLogger(stderr, cfg.Log)
 	p, err := assemble(cfg, log)
 	if err != nil {
@@ -78,7 +78,7 @@ func runOnce(ctx context.Context, stderr io.Writer, path string, cfg config.Conf
 	if err != nil {
 		return nil, err
 	}
-	log.Info("started", "version", versionText(), "config", path, "state_dir", cfg.StateDir)
+	log.Info("started", "version", versionText(), "config", flags.file, "state_dir", cfg.StateDir)
 	for i := range cfg.Sources {
 		if s := &cfg.Sources[i]; s.Azure != nil {
 			log.Info("reads", "source", s.Name, "account", s.Azure.AccountURL, "credential", s.Azure.Credential, "every", s.Azure.PollInterval)
@@ -128,8 +128,8 @@ func runOnce(ctx context.Context, stderr io.Writer, path string, cfg config.Conf
 			if next != nil {
 				continue // it is ending already
 			}
-			if next, err = reload(path, log); err != nil {
-				log.Error("the new configuration is not used, the old one goes on", "config", path, "reason", err.Error())
+			if next, err = reload(flags, log); err != nil {
+				log.Error("the new configuration is not used, the old one goes on", "config", flags.file, "reason", err.Error())
 				next = nil
 				continue
 			}
@@ -141,8 +141,8 @@ func runOnce(ctx context.Context, stderr io.Writer, path string, cfg config.Conf
 
 // reload loads the configuration and sees whether it would do, as far as that
 // can be seen while the old one is at work.
-func reload(path string, log *slog.Logger) (*config.Config, error) {
-	cfg, err := config.Load(path, os.Environ())
+func reload(flags *configFlags, log *slog.Logger) (*config.Config, error) {
+	cfg, err := flags.load()
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -74,6 +75,39 @@ func TestTerm(t *testing.T) {
 	for _, v := range verdicts {
 		v.finish(0)
 	}
+}
+
+// TestSecondSignal tells the daemon to end while its collector is away, so that it
+// waits; told again it ends at once. Nothing is lost: the next one sends it.
+func TestSecondSignal(t *testing.T) {
+	s := newScene(t)
+	lines := s.make(s.both(3, 30, 5)...)
+	tcp := startGoIPFIX(t)
+	tcp.end()
+	s.write(lines)
+	c := config(t.TempDir(), s.azurite.address, required("go-ipfix", tcp))
+	c.ShutdownTimeout = "10m"
+	d := startService(t, c)
+	d.says("that the collector is away", func(log string) bool { return strings.Contains(log, "collector away") })
+	if err := d.process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	d.says("that it is stopping", func(log string) bool { return strings.Contains(log, "msg=stopping") })
+	if err := d.process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.process.Exited():
+	case <-time.After(stall):
+		t.Fatal("the second signal does not end it")
+	}
+	tcp.start()
+	d.start()
+	v := judge(t, tcp, lines)
+	v.loose = true
+	v.wait(d)
+	d.end()
+	v.finish(0)
 }
 
 // TestReload has a second collector come with SIGHUP, then a configuration that
