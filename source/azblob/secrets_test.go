@@ -21,6 +21,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,8 @@ var certificate = sync.OnceValue(func() string {
 
 const theFederatedToken = "s3cr3t-federated-token"
 
+var audiences atomic.Int64
+
 // configs has a configuration for each credential.
 func configs(t *testing.T, transport http.RoundTripper) map[string]Config {
 	t.Helper()
@@ -72,6 +75,10 @@ func configs(t *testing.T, transport http.RoundTripper) map[string]Config {
 		cfg.Credential, cfg.Transport, cfg.MaxRetries = name, transport, -1
 		if name != ConnectionString {
 			cfg.AccountURL = account1
+		}
+		if name == ManagedIdentity || name == DefaultCredential {
+			// The SDK keeps tokens of managed identities for the whole process.
+			cfg.Audience = fmt.Sprintf("https://storage-%d.azure.com", audiences.Add(1))
 		}
 		all[name] = cfg
 	}
