@@ -125,9 +125,10 @@ daemon: $(AZURITE) ## the daemon before Azurite, a bad network and collectors th
 	cd test/daemon && go test -count=1 -parallel $(SCENES) -timeout 15m
 
 .PHONY: bench
-bench: ## the packages' benchmarks, then the product against the yardstick
+bench: ## the packages' benchmarks, the product against the yardstick, and 10 000 interfaces
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 	@for kind in $(KINDS); do go -C test run ./bench/cmd/compare -root $(CURDIR) -kind "$$kind" -runs $(RUNS); done
+	go -C test run ./bench/cmd/simulate -root $(CURDIR)
 
 .PHONY: clean
 clean: ## remove what make made
