@@ -77,8 +77,9 @@ func (c *committer) expect(ctx context.Context, id uint64, p progress) error {
 	return context.Cause(ctx)
 }
 
-// run commits now and then, and once more when all has been sent.
-func (c *committer) run(sent <-chan struct{}, sources []Follower) {
+// run commits now and then, and once more when all has been sent; the error is
+// that of the last time.
+func (c *committer) run(sent <-chan struct{}, sources []Follower) error {
 	tick := time.NewTicker(commitEvery)
 	defer tick.Stop()
 	var failedUntil time.Time
@@ -93,10 +94,7 @@ func (c *committer) run(sent <-chan struct{}, sources []Follower) {
 				failedUntil = time.Now().Add(retryAfter)
 			}
 		case <-sent:
-			if err := c.commit(sources); err != nil {
-				c.onError(err)
-			}
-			return
+			return c.commit(sources)
 		}
 	}
 }

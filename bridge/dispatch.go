@@ -47,28 +47,30 @@ func (s *Service) dispatch(ctx context.Context) error {
 const (
 	// bestEffortBatches is how many batches wait for a best-effort lane.
 	bestEffortBatches = 4
-	// patience is how long a best-effort lane that took all before is waited for.
+	// patience is how long a best-effort lane is waited for, in all, until it has
+	// taken everything again.
 	patience = time.Second
 )
 
-// offer hands a batch to a best-effort lane. One that has let a batch go by gets
-// no more until it has taken one: it is waited for once, not each time.
+// offer hands a batch to a best-effort lane, and reports whether that took it.
 func (l *serviceLane) offer(ctx context.Context, bt *batch) bool {
 	select {
 	case l.in <- bt:
 		return true
 	default:
 	}
-	if l.behind.Load() {
-		return false
+	if l.caughtUp.Swap(false) {
+		l.patience = patience
 	}
-	t := time.NewTimer(patience)
+	begin := time.Now()
+	t := time.NewTimer(l.patience)
 	defer t.Stop()
 	select {
 	case l.in <- bt:
+		l.patience -= time.Since(begin)
 		return true
 	case <-t.C:
-		l.behind.Store(true)
+		l.patience = 0
 	case <-ctx.Done():
 	}
 	return false

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -99,6 +98,10 @@ type ServiceLaneStats struct {
 	NotSent  uint64 // of best-effort lanes
 }
 
+// ErrNotInTime says that a Service was to end before all that it had read was
+// delivered. Nothing is lost: the next one reads it again.
+var ErrNotInTime = errors.New("not all was delivered in time, it will be sent again")
+
 // serviceBatches is how many batches there are beside one a reader, and those
 // that lanes may hold that are best-effort.
 const serviceBatches = 3
@@ -139,7 +142,10 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 		if l.BestEffort {
 			size = bestEffortBatches
 		}
-		s.lanes = append(s.lanes, &serviceLane{outlet: outlet{name: l.Name, policy: l.Policy}, stream: l.Stream, bestEffort: l.BestEffort, in: make(chan *batch, size)})
+		s.lanes = append(s.lanes, &serviceLane{
+			outlet: outlet{name: l.Name, policy: l.Policy}, stream: l.Stream, bestEffort: l.BestEffort,
+			in: make(chan *batch, size), patience: patience,
+		})
 	}
 	s.commits.init(cfg.Store, s.lanes, cfg.OnError)
 	return s, nil
@@ -148,8 +154,11 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 // Run follows until ctx ends. Then it reads no more, and has until abort ends to
 // deliver what was read and to keep how far that was.
 func (s *Service) Run(ctx, abort context.Context) error {
-	readers, reading := errgroup.WithContext(ctx)
 	work, working := errgroup.WithContext(abort)
+	ctx, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	context.AfterFunc(working, stopReading) // nobody is there to read for
+	readers, reading := errgroup.WithContext(ctx)
 	for i, f := range s.cfg.Sources {
 		readers.Go(func() error {
 			return f.Run(reading, func(ctx context.Context, d *source.Delta) (source.Cursor, error) { return s.read(ctx, i, d) })
@@ -180,17 +189,18 @@ func (s *Service) Run(ctx, abort context.Context) error {
 		defer close(sent)
 		return sending.Wait()
 	})
+	var keepErr error // of the last commit
 	work.Go(func() error {
-		s.commits.run(sent, s.cfg.Sources)
+		keepErr = s.commits.run(sent, s.cfg.Sources)
 		return nil
 	})
 	err := work.Wait()
-	errs := []error{readErr}
+	errs := []error{readErr, keepErr}
 	for _, l := range s.lanes {
 		errs = append(errs, l.stream.Close())
 	}
 	if abort.Err() != nil && errors.Is(err, context.Cause(abort)) {
-		err = fmt.Errorf("stop: not all was delivered in time, it will be sent again: %w", err)
+		err = ErrNotInTime
 	}
 	return errors.Join(append(errs, err)...)
 }
@@ -265,9 +275,16 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 				break // the next one may be long in coming
 			}
 		}
-		if dec.Offset() == cursor.Offset {
+		ended := errors.Is(decodeErr, io.EOF) || errors.Is(decodeErr, flowlog.ErrUnfinished)
+		switch moved := dec.Offset() != cursor.Offset; {
+		case !moved && ended && cursor.Offset != d.Offset && d.Info.ETag != "":
+			// What was handed on before did not know that it was the last.
+			bt.progress = progress{source: from, blob: d.Blob, cursor: cursor}
+			bt.progress.cursor.ETag = d.Info.ETag
+			s.decoded <- bt
+		case !moved:
 			s.free <- bt
-		} else {
+		default:
 			cursor.Offset = dec.Offset()
 			cursor.Tail = bytes.Clone(dec.Tail())
 			if cursor.Offset-d.Offset == int64(len(cursor.Tail)) { // short: what stands before it belongs to it
@@ -275,7 +292,7 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 				cursor.Tail = cursor.Tail[max(0, len(cursor.Tail)-source.TailBytes):]
 			}
 			bt.progress = progress{source: from, blob: d.Blob, cursor: cursor}
-			if errors.Is(decodeErr, io.EOF) || errors.Is(decodeErr, flowlog.ErrUnfinished) {
+			if ended {
 				bt.progress.cursor.ETag = d.Info.ETag // there is no more of this version
 			}
 			var gone chan struct{}
@@ -294,7 +311,7 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 		count()
 		switch {
 		case decodeErr == nil:
-		case errors.Is(decodeErr, io.EOF), errors.Is(decodeErr, flowlog.ErrUnfinished):
+		case ended:
 			return cursor, nil
 		case ctx.Err() != nil:
 			return cursor, context.Cause(ctx)

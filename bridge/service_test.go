@@ -42,7 +42,7 @@ func (f *feed) Name() string { return f.name }
 func (f *feed) Delivered(blob string, offset int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if offset <= f.delivered[blob] {
+	if offset < f.delivered[blob] {
 		panic(fmt.Sprintf("%s: delivered to %d after %d", blob, offset, f.delivered[blob]))
 	}
 	f.delivered[blob] = offset
@@ -184,7 +184,7 @@ func (m *memory) Commit(entries []Entry) error {
 		m.cursors = map[string]source.Cursor{}
 	}
 	for _, e := range entries {
-		if before := m.cursors[e.Blob]; before.Offset >= e.Cursor.Offset {
+		if before := m.cursors[e.Blob]; before.Offset > e.Cursor.Offset {
 			panic(fmt.Sprintf("%s: %d after %d", e.Blob, e.Cursor.Offset, before.Offset))
 		}
 		m.cursors[e.Blob] = e.Cursor
@@ -222,7 +222,7 @@ func recordsOf(name string, n int) *source.Delta {
 			fmt.Sprintf("%d,10.0.0.6,192.0.2.181,%d,443,6,O,E,NX,3,767,2,1580", start.UnixMilli()+int64(i), 1024+i)))
 	}
 	d := blob(name, b.String())
-	d.Growing = true
+	d.Growing, d.Info.ETag = true, "v1 of "+name
 	return d
 }
 
@@ -301,6 +301,11 @@ func TestServiceDelivers(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, store.offsets()); diff != "" {
 			t.Errorf("kept (-read +kept):\n%s", diff)
+		}
+		for blob, c := range store.cursors {
+			if c.ETag != "v1 of "+blob {
+				t.Errorf("%s: the kept cursor has ETag %q", blob, c.ETag)
+			}
 		}
 		if c := store.cursors["a"]; len(c.Tail) != source.TailBytes || !strings.HasSuffix(record, string(c.Tail[len(c.Tail)-7:])) {
 			t.Errorf("cursor %+v", c)
@@ -428,6 +433,63 @@ func TestServiceBestEffortKeepsUp(t *testing.T) {
 	})
 }
 
+// TestServiceBestEffortIsSlow: a best-effort collector that is always slow holds
+// the others up only for a moment now and then.
+func TestServiceBestEffortIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var deltas []*source.Delta
+		for i := range 300 {
+			deltas = append(deltas, recordsOf(fmt.Sprint("blob", i), 1))
+		}
+		f := newFeed(deltas...)
+		must, may := newAway(), &slow{away: newAway(), each: 900 * time.Millisecond / 4}
+		begin := time.Now()
+		if err := service(t, ServiceConfig{
+			Sources: []Follower{f}, Store: &memory{},
+			Lanes: []ServiceLane{{Name: "must", Stream: must}, {Name: "may", Stream: may, BestEffort: true}},
+		}, func(*Service) {
+			<-f.done
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("the required collector was held up for %v", took)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if must.records != 1200 {
+			t.Errorf("%d records came, want 1200", must.records)
+		}
+	})
+}
+
+// slow takes its time for each record.
+type slow struct {
+	*away
+	each time.Duration
+}
+
+func (s *slow) Export(ctx context.Context, domain uint32, r *templates.Record) error {
+	time.Sleep(s.each)
+	return s.away.Export(ctx, domain, r)
+}
+
+// TestServiceLaneFails: a required collector that cannot go on ends the service.
+func TestServiceLaneFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newAway()
+		c.gone = errors.New("broken")
+		s, err := NewService(ServiceConfig{
+			Sources: []Follower{newFeed(recordsOf("a", 10))}, Store: &memory{}, Interfaces: &convert.MemoryInterfaces{},
+			Lanes: []ServiceLane{{Name: "one", Stream: c}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Run(t.Context(), t.Context()); !errors.Is(err, c.gone) {
+			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
 // TestServiceStoreFails: what cannot be kept is kept later.
 func TestServiceStoreFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -543,7 +605,7 @@ func TestServiceStops(t *testing.T) {
 					<-f.done
 				})
 				switch {
-				case late && (err == nil || len(store.offsets()) != 0):
+				case late && (!errors.Is(err, ErrNotInTime) || errors.Is(err, context.Canceled) || len(store.offsets()) != 0):
 					t.Errorf("%v, kept %v", err, store.offsets())
 				case !late && (err != nil || store.offsets()["a"] != f.read["a"].Offset || c.records != 20_000):
 					t.Errorf("%v, kept %v, %d records", err, store.offsets(), c.records)

@@ -15,11 +15,13 @@ type serviceLane struct {
 	bestEffort bool
 	in         chan *batch
 
-	// refused counts tuples of batches that the dispatcher did not get rid of, and
-	// behind says that it gave up waiting.
-	refused atomic.Uint64
-	behind  atomic.Bool
-	notSent uint64
+	// refused counts tuples of batches that the dispatcher did not get rid of.
+	// patience, which is the dispatcher's, is how long it still waits for this
+	// lane, and caughtUp says that it may do so anew.
+	refused  atomic.Uint64
+	patience time.Duration
+	caughtUp atomic.Bool
+	notSent  uint64
 	// delivered is the last batch that is delivered with all before it.
 	delivered atomic.Uint64
 
@@ -43,7 +45,9 @@ func (l *serviceLane) run(ctx context.Context, s *Service) error {
 				return l.drain(ctx)
 			}
 			err := l.send(ctx, bt)
-			l.behind.Store(false)
+			if len(l.in) == 0 {
+				l.caughtUp.Store(true)
+			}
 			s.show(l)
 			s.release(bt)
 			if err != nil {

@@ -57,14 +57,21 @@ func (t *throttle) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelWarn {
 		return t.Handler.Handle(ctx, r)
 	}
-	key := r.Message
+	key, reason, ofBlob := r.Message, "", false
 	r.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
-		case "source", "flow_log", "collector", "reason":
+		case "source", "flow_log", "collector":
 			key += "\x00" + a.Value.String()
+		case "reason":
+			reason = a.Value.String()
+		case "blob":
+			ofBlob = true
 		}
 		return true
 	})
+	if !ofBlob { // else the reason may name it
+		key += "\x00" + reason
+	}
 	t.seen.mu.Lock()
 	before := t.seen.last[key]
 	switch {

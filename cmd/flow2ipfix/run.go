@@ -42,7 +42,7 @@ func runDaemon(ctx context.Context, stderr io.Writer, flags *configFlags) error 
 	defer signal.Stop(hangUp)
 	for {
 		next, err := runOnce(ctx, stderr, flags, cfg, hangUp)
-		if next == nil || err != nil {
+		if next == nil || err != nil || ctx.Err() != nil {
 			return err
 		}
 		cfg = *next
@@ -104,10 +104,22 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 	defer second.Stop()
 	watched := make([]exporter.StreamStats, len(p.streams))
 	var last bridge.ServiceStats
+	again := false // told to reload while it ends
 	for {
 		select {
 		case err := <-ended:
 			log.Info("stopped", sinceLast(service.Stats(), last, followers)...)
+			if errors.Is(err, bridge.ErrNotInTime) {
+				log.Warn("not all was delivered in time; nothing is lost, it will be sent again", "timeout", cfg.ShutdownTimeout)
+				err = nil
+			}
+			if again {
+				if newer, err := reload(flags, cfg, log); err != nil {
+					logRefused(log, flags, err)
+				} else {
+					next = newer
+				}
+			}
 			return next, err
 		case <-second.C:
 			for i, stream := range p.streams {
@@ -126,10 +138,11 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 			return nil, errors.Join(err, <-ended)
 		case <-hangUp:
 			if next != nil {
-				continue // it is ending already
+				again = true
+				continue
 			}
-			if next, err = reload(flags, log); err != nil {
-				log.Error("the new configuration is not used, the old one goes on", "config", flags.file, "reason", err.Error())
+			if next, err = reload(flags, cfg, log); err != nil {
+				logRefused(log, flags, err)
 				next = nil
 				continue
 			}
@@ -141,16 +154,29 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 
 // reload loads the configuration and sees whether it would do, as far as that
 // can be seen while the old one is at work.
-func reload(flags *configFlags, log *slog.Logger) (*config.Config, error) {
+func reload(flags *configFlags, old config.Config, log *slog.Logger) (*config.Config, error) {
 	cfg, err := flags.load()
 	if err != nil {
 		return nil, err
+	}
+	if cfg.StateDir != old.StateDir {
+		store, _, err := checkpoint.Open(cfg.StateDir, checkpoint.Options{Interfaces: fixedIndexes(cfg)})
+		if err != nil {
+			return nil, err
+		}
+		if err := store.Close(); err != nil {
+			return nil, err
+		}
 	}
 	p, err := assemble(cfg, log)
 	if err != nil {
 		return nil, err
 	}
 	return &cfg, p.close()
+}
+
+func logRefused(log *slog.Logger, flags *configFlags, err error) {
+	log.Error("the new configuration is not used, the old one goes on", "config", flags.file, "reason", err.Error())
 }
 
 func logReport(log *slog.Logger, cfg config.Config, r checkpoint.Report) {
@@ -172,7 +198,11 @@ func logCollector(log *slog.Logger, name string, now, last exporter.StreamStats)
 		if hint := hintOf(now.LastError); hint != "" {
 			attrs = append(attrs, "hint", hint)
 		}
-		log.Warn("collector away, it is connected to again by and by", attrs...)
+		if now.Connected {
+			log.Warn("collector lost its connection for a moment, or it could not be renewed", attrs...)
+		} else {
+			log.Warn("collector away, it is connected to again by and by", attrs...)
+		}
 	}
 	if now.Connected && now.Connections > last.Connections {
 		log.Info("collector connected", "collector", name, "records_sent_again", now.ResentRecords-last.ResentRecords)

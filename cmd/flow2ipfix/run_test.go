@@ -43,9 +43,17 @@ type daemon struct {
 
 func startDaemon(t *testing.T) *daemon {
 	t.Helper()
+	return startDaemonWith(t, "")
+}
+
+// startDaemonWith has another collector than a file, if there is a URL.
+func startDaemonWith(t *testing.T, url string) *daemon {
+	t.Helper()
 	d := &daemon{dir: t.TempDir(), ended: make(chan int, 1)}
 	d.config = filepath.Join(d.dir, "flow2ipfix.yaml")
-	d.configure(t, "one")
+	if d.configure(t, "one"); url != "" {
+		d.write(t, "one", url, filepath.Join(d.dir, "state"))
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	d.stop = stop
 	go func() {
@@ -68,12 +76,18 @@ func startDaemon(t *testing.T) *daemon {
 // configure writes a configuration with a collector, which is a file.
 func (d *daemon) configure(t *testing.T, collector string) {
 	t.Helper()
+	d.write(t, collector, "file:"+d.output(collector), filepath.Join(d.dir, "state"))
+}
+
+func (d *daemon) write(t *testing.T, collector, url, state string) {
+	t.Helper()
 	text := fmt.Sprintf(`
 sources: [{ name: dir, directory: { path: %q, poll_interval: 100ms } }]
 start: earliest
 state_dir: %q
 collectors: [{ name: %s, url: %q }]
-`, d.logs(), filepath.Join(d.dir, "state"), collector, "file:"+d.output(collector))
+shutdown_timeout: 2s
+`, d.logs(), state, collector, url)
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +224,47 @@ func TestRunReloads(t *testing.T) {
 	waitFor(t, "what came last", func() bool { return recordsIn(t, d.output("two")) >= all-want })
 	if one, two := recordsIn(t, d.output("one")), recordsIn(t, d.output("two")); one != want || two != all-want {
 		t.Errorf("%d and %d records, want %d and %d", one, two, want, all-want)
+	}
+}
+
+// TestRunReloadsInAnOutage: the collector's address is corrected while it is away;
+// and a state directory that cannot be is refused.
+func TestRunReloadsInAnOutage(t *testing.T) {
+	d := startDaemonWith(t, "tcp://127.0.0.1:1")
+	want := d.grow(t, 20)
+	waitFor(t, "the outage", func() bool { return strings.Contains(d.log.String(), "collector away") })
+	hangUp := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.write(t, "two", "file:"+d.output("two"), "/proc/nowhere")
+	hangUp()
+	waitFor(t, "the refusal", func() bool { return strings.Contains(d.log.String(), "the new configuration is not used") })
+	d.configure(t, "two")
+	hangUp()
+	waitFor(t, "the new beginning", func() bool { return strings.Count(d.log.String(), "msg=started") == 2 })
+	if !strings.Contains(d.log.String(), "not all was delivered in time") {
+		t.Error("nothing is said of what was not delivered")
+	}
+	waitFor(t, "the last record", func() bool { return recordsIn(t, d.output("two")) >= want })
+	if got := recordsIn(t, d.output("two")); got != want {
+		t.Errorf("%d records, want %d", got, want)
+	}
+}
+
+// TestRunEndsInAnOutage: what waits for a collector is no failure.
+func TestRunEndsInAnOutage(t *testing.T) {
+	d := startDaemonWith(t, "tcp://127.0.0.1:1")
+	d.grow(t, 20)
+	waitFor(t, "the outage", func() bool { return strings.Contains(d.log.String(), "collector away") })
+	d.stop()
+	if code := <-d.ended; code != exitOK {
+		t.Errorf("ended with %d", code)
+	}
+	d.ended <- exitOK
+	if !strings.Contains(d.log.String(), "not all was delivered in time") {
+		t.Error("nothing is said of what was not delivered")
 	}
 }
 
