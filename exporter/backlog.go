@@ -6,6 +6,7 @@ package exporter
 type backlog struct {
 	limit      int
 	used       int // bytes, with what keeping them costs
+	records    int // in the messages that are kept
 	chunkBytes int
 
 	kept   queue[kept]
@@ -81,12 +82,14 @@ func (b *backlog) finish(data []byte, d *domain, records int) {
 	b.open = false
 	b.kept.push(kept{data, d, records})
 	b.used += len(data) + costOfKept
+	b.records += records
 }
 
 // drop forgets the messages before number, which are delivered.
 func (b *backlog) drop(number uint64) {
 	for b.first < number {
 		b.used -= len(b.kept.at(0).data) + costOfKept
+		b.records -= b.kept.at(0).records
 		b.kept.pop()
 		b.first++
 		c := b.chunks.at(0)

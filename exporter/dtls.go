@@ -79,7 +79,7 @@ func openDTLS(ctx context.Context, cfg *Config, target string) (*dtlsLink, error
 		return nil, dialError(cfg.URL, err)
 	}
 	l := &dtlsLink{
-		url: cfg.URL, conn: conn, settle: cfg.pace.settleTime(onLoopback(socket)), life: cfg.TemplateRefresh,
+		url: cfg.URL, conn: conn, settle: cfg.pace.datagram(onLoopback(socket)), life: cfg.TemplateRefresh,
 		closed: make(chan struct{}),
 	}
 	go l.listen()
@@ -133,6 +133,8 @@ func (l *dtlsLink) repeatTemplates() bool { return true }
 
 func (l *dtlsLink) probe() time.Duration { return 0 }
 
+func (l *dtlsLink) settleTime() time.Duration { return l.settle }
+
 func (l *dtlsLink) renew() time.Duration { return l.life }
 
 func (l *dtlsLink) close(bool) {
@@ -148,6 +150,9 @@ func dialDTLS(ctx context.Context, cfg *Config, target string) (transport, error
 	if err != nil {
 		return nil, err
 	}
+	// The handshake has shown that the collector is there, and a Session sends no
+	// longer than it has something to send.
+	l.settle = min(l.settle, cfg.pace.settle)
 	return dtlsTransport{l}, nil
 }
 

@@ -151,6 +151,8 @@ func (l *fileLink) repeatTemplates() bool { return false }
 
 func (l *fileLink) probe() time.Duration { return 0 }
 
+func (l *fileLink) settleTime() time.Duration { return 0 }
+
 func (l *fileLink) renew() time.Duration { return 0 }
 
 func (l *fileLink) close(farewell bool) {

@@ -23,6 +23,9 @@ type link interface {
 	// probe returns how long a message must have been out to show that somebody
 	// listens; 0 if the link shows that by being there.
 	probe() time.Duration
+	// settleTime returns how long the collector, or what is before it, may take to
+	// object to what was sent.
+	settleTime() time.Duration
 	// renew returns after which time a link must be replaced by a new one; 0 is
 	// never.
 	renew() time.Duration

@@ -7,10 +7,12 @@ import (
 
 // pace is how patient a stream is. Zero values mean the defaults below.
 type pace struct {
-	// settle is how long what has left must not be objected to before it counts
-	// as delivered; near is the same for UDP to this machine, whose refusals come
-	// at once.
-	settle, near time.Duration
+	// settle is how long what has left over TCP must not be objected to before it
+	// counts as delivered. near and far are the same of datagrams: to this machine,
+	// where refusals come at once, and to others. There the slowest word comes from
+	// our own kernel, which asks for the neighbor three times, a second apart,
+	// before it says that nobody is there.
+	settle, near, far time.Duration
 	// stall is how long a TCP connection may not move before it is given up.
 	stall time.Duration
 	// retry and retryMost bound the wait before connecting again.
@@ -23,6 +25,7 @@ func (p *pace) setDefaults() {
 	for at, value := range map[*time.Duration]time.Duration{
 		&p.settle:    time.Second,
 		&p.near:      100 * time.Millisecond,
+		&p.far:       4 * time.Second,
 		&p.stall:     time.Minute,
 		&p.retry:     500 * time.Millisecond,
 		&p.retryMost: 30 * time.Second,
@@ -48,10 +51,10 @@ func (p *pace) backoff(failures int) time.Duration {
 	return d*4/5 + rand.N(d*2/5+1)
 }
 
-// settleTime is how long a datagram may be refused.
-func (p *pace) settleTime(loopback bool) time.Duration {
+// datagram is how long a datagram may be refused.
+func (p *pace) datagram(loopback bool) time.Duration {
 	if loopback {
 		return p.near
 	}
-	return p.settle
+	return p.far
 }

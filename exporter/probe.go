@@ -89,7 +89,9 @@ func Probe(ctx context.Context, cfg Config) (Reached, error) {
 	case *tcpLink:
 		r.Local, r.Remote = l.box.LocalAddr().String(), l.box.RemoteAddr().String()
 		if a, ok := l.box.RemoteAddr().(*net.TCPAddr); ok {
-			settle = cfg.pace.settleTime(a.IP.IsLoopback())
+			if a.IP.IsLoopback() {
+				settle = cfg.pace.near
+			}
 		}
 		if c, ok := l.conn.(*tls.Conn); ok {
 			state := c.ConnectionState()

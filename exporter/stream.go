@@ -28,9 +28,10 @@ var ErrClosed = errors.New("the stream is closed")
 //
 // A message is delivered, over TCP and TLS, when the peer's kernel has
 // acknowledged it and the connection was alive and moving a second later; over
-// UDP and DTLS, when no refusal of it came back within a second (a tenth on this
-// machine); into a file, when it is written. What is lost behind that, nobody
-// tells.
+// UDP and DTLS, when no refusal of it came back within four seconds (a tenth of
+// one on this machine), which is longer than the kernel takes to find out that
+// nobody has the collector's address; into a file, when it is written. What is
+// lost behind that, nobody tells.
 //
 // One goroutine at a time may use a Stream; others may call Stats. Nothing happens
 // between calls but opening connections: whoever has nothing to export calls
@@ -48,6 +49,7 @@ type Stream struct {
 	hold     time.Time // nothing but templates is sent before
 	retry    time.Time // when to connect
 	failures int       // in a row
+	moved    bool      // something was delivered on this link
 	began    time.Time // the first attempt
 	advanced time.Time // when anything was last delivered or sent
 	looked   int       // bytes that were finished since the last look
@@ -215,7 +217,8 @@ func (s *Stream) Delivered(ctx context.Context) (uint64, error) {
 }
 
 // Drain flushes, and waits until all that was exported is delivered or ctx ends.
-// With Config.BestEffort it does not wait for a collector that is away.
+// With Config.BestEffort it does not wait for a collector that is away; how many
+// records that one has missed is in Stats.
 func (s *Stream) Drain(ctx context.Context) (uint64, error) {
 	s.finish()
 	for {
@@ -238,7 +241,8 @@ func (s *Stream) Drain(ctx context.Context) (uint64, error) {
 	}
 }
 
-// Close ends the connection. What was not delivered may be lost.
+// Close ends the connection. What was not delivered may be lost; how many records
+// that are is in Stats.
 func (s *Stream) Close() error {
 	if s.closed {
 		return nil
@@ -260,6 +264,7 @@ func (s *Stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Connected = false
+	s.countKept()
 	return nil
 }
 
@@ -277,7 +282,7 @@ func (s *Stream) isAway(now time.Time) bool {
 	if !s.connected(now) {
 		return !s.awaitsFirst(now)
 	}
-	return !s.backlog.room(s.cfg.MaxMessageBytes) && now.Sub(s.advanced) > stallPatience*s.cfg.pace.settle
+	return !s.backlog.room(s.cfg.MaxMessageBytes) && now.Sub(s.advanced) > stallPatience*max(s.cfg.pace.settle, s.link.settleTime())
 }
 
 // wait waits until there may be something to do, at most for a tick while there is

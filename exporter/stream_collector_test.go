@@ -16,7 +16,7 @@ import (
 )
 
 // quick is a pace for tests on real sockets.
-var quick = pace{settle: 60 * time.Millisecond, near: 30 * time.Millisecond, retry: 10 * time.Millisecond, retryMost: 50 * time.Millisecond, tick: time.Millisecond}
+var quick = pace{settle: 60 * time.Millisecond, near: 30 * time.Millisecond, far: 120 * time.Millisecond, retry: 10 * time.Millisecond, retryMost: 50 * time.Millisecond, tick: time.Millisecond}
 
 func openStream(tb testing.TB, cfg Config) *Stream {
 	tb.Helper()

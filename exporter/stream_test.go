@@ -24,6 +24,7 @@ type fakeLink struct {
 	repeat   bool
 	wait     time.Duration // probe
 	life     time.Duration
+	settle   time.Duration
 	closed   bool
 	times    []time.Time
 }
@@ -47,6 +48,7 @@ func (f *fakeLink) flush() error                   { return f.err }
 func (f *fakeLink) poll(time.Time) (uint64, error) { return f.done, f.err }
 func (f *fakeLink) repeatTemplates() bool          { return f.repeat }
 func (f *fakeLink) probe() time.Duration           { return f.wait }
+func (f *fakeLink) settleTime() time.Duration      { return f.settle }
 func (f *fakeLink) renew() time.Duration           { return f.life }
 func (f *fakeLink) close(bool)                     { f.closed = true }
 

@@ -28,11 +28,16 @@ func (s *Stream) look(ctx context.Context, now time.Time, patience time.Duration
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Connected = s.connected(now)
-	s.stats.KeptMessages, s.stats.KeptBytes = s.backlog.kept.len(), s.backlog.used
+	s.countKept()
 	s.stats.RetryAt = time.Time{}
 	if s.link == nil && s.attempt == nil {
 		s.stats.RetryAt = s.retry
 	}
+}
+
+// countKept notes what is kept. The caller holds the lock.
+func (s *Stream) countKept() {
+	s.stats.KeptMessages, s.stats.KeptRecords, s.stats.KeptBytes = s.backlog.kept.len(), s.backlog.records, s.backlog.used
 }
 
 // connect begins an attempt that is due, and takes over a link that came of one.
@@ -77,7 +82,7 @@ func (s *Stream) connect(now time.Time) {
 func (s *Stream) use(l link, now time.Time) {
 	first := s.opened.IsZero()
 	again := s.failures > 0
-	s.link, s.opened, s.advanced, s.hold = l, now, now, time.Time{}
+	s.link, s.opened, s.advanced, s.hold, s.moved = l, now, now, time.Time{}, false
 	s.unsent, s.granted = s.backlog.first, s.backlog.first
 	for _, d := range s.domains {
 		d.sequence, d.templatesSent = 0, time.Time{}
@@ -162,12 +167,27 @@ func (s *Stream) ask(now time.Time) {
 	upTo, err := s.link.poll(now)
 	if upTo > s.backlog.first {
 		s.backlog.drop(upTo)
-		s.failures = 0
-		s.advanced = now
+		s.advanced, s.moved = now, true
 	}
 	if err != nil {
 		s.lose(err)
+		return
 	}
+	if s.moved && s.proven(now) {
+		s.failures = 0
+	}
+}
+
+// proven reports whether the link has lived for longer than it takes the collector
+// to object to what came first and, since that may be late once, as long again. A
+// link that was lost before is not the end of a row of failures, whatever was
+// delivered on it.
+func (s *Stream) proven(now time.Time) bool {
+	since := s.opened
+	if s.hold.After(since) {
+		since = s.hold
+	}
+	return now.Sub(since) >= 2*s.link.settleTime()
 }
 
 // send sends what was not sent on this link, until the link takes no more or the
@@ -275,6 +295,9 @@ type StreamStats struct {
 	Connected    bool
 	KeptMessages int // that are finished and not delivered
 	KeptBytes    int
+	// KeptRecords is how many data records are in these messages. They may have been
+	// sent; of a stream that is closed, they are those that may never have arrived.
+	KeptRecords int
 	// LastError is why the last connection ended or did not come about; an *Error
 	// with a hint. It stays when there is a connection again.
 	LastError     error

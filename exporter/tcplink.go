@@ -194,6 +194,8 @@ func (l *tcpLink) repeatTemplates() bool { return false }
 
 func (l *tcpLink) probe() time.Duration { return 0 }
 
+func (l *tcpLink) settleTime() time.Duration { return l.settle }
+
 func (l *tcpLink) renew() time.Duration { return 0 }
 
 func (l *tcpLink) close(farewell bool) {

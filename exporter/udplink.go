@@ -30,7 +30,7 @@ func openUDPLink(ctx context.Context, cfg *Config, target string) (link, error) 
 			_ = unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_RECVERR, 1)
 		})
 	}
-	return &udpLink{udp: u, settle: cfg.pace.settleTime(onLoopback(u.conn))}, nil
+	return &udpLink{udp: u, settle: cfg.pace.datagram(onLoopback(u.conn))}, nil
 }
 
 func (l *udpLink) send(b []byte, upTo uint64) error {
@@ -75,6 +75,8 @@ func (l *udpLink) poll(now time.Time) (uint64, error) {
 func (l *udpLink) repeatTemplates() bool { return true }
 
 func (l *udpLink) probe() time.Duration { return l.settle }
+
+func (l *udpLink) settleTime() time.Duration { return l.settle }
 
 func (l *udpLink) renew() time.Duration { return 0 }
 
