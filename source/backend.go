@@ -20,10 +20,13 @@ type Backend interface {
 	// found.
 	FlowLogs(ctx context.Context) ([]string, error)
 	// Hours lists, in order, the hours of a flow log from a given one on for
-	// which there may be blobs. It walks through folders, too.
+	// which there may be blobs. It walks through folders, too. A flow log that is not
+	// there has none, or is ErrNotFound if the place can tell: then it may be away.
 	Hours(ctx context.Context, flowLog string, from time.Time) ([]time.Time, error)
 	// List lists the PT1H.json blobs of one hour of a flow log: one request for
-	// each 5000.
+	// each 5000. Blobs that are missing from a list without an error are gone. What
+	// could not be listed is in the error, beside the blobs that were found; a flow
+	// log that is not there is as for Hours.
 	List(ctx context.Context, flowLog string, hour time.Time) ([]Info, error)
 	// Open reads a blob from an offset to its end, in one request. Info is what is
 	// being read, its whole size included. The error is ErrNotFound or ErrNothing
@@ -37,6 +40,9 @@ type Info struct {
 	Size int64
 	// ETag is different after each write to the blob.
 	ETag string
+	// Modified is when it was last written to, by the clock of where it lies; zero
+	// if that is not known. UTC.
+	Modified time.Time
 }
 
 var (

@@ -113,7 +113,8 @@ func NewFollower(cfg FollowerConfig) (*Follower, error) {
 // State cannot say where to begin. It is to be called once.
 //
 // It calls read for each stretch of a blob that is new: for several blobs at
-// once, never twice at once for one, in order of hours for each flow log. read
+// once, never twice at once for one, in order of hours for each flow log, but for
+// hours that cannot be listed. read
 // opens the delta, reads to the end, and returns how far it came, which may be
 // less than all; also beside an error. It is called again for the rest. The
 // Cursor's ETag is the Follower's to set here; one that goes into a checkpoint

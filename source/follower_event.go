@@ -25,8 +25,8 @@ const (
 	FlowLogFound
 	// FlowLogGone: nothing is left of it.
 	FlowLogGone
-	// ListFailed: the blobs of a flow log could not be listed. It waits; the
-	// others go on.
+	// ListFailed: the blobs of a flow log could not be listed, or not all those of
+	// the hour, if there is one. It waits; the others go on.
 	ListFailed
 	ListRecovered
 	// ReadFailed: a blob could not be read to its end. It goes on from there.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -34,9 +33,12 @@ type hour struct {
 	begin   time.Time
 	blobs   []*blob
 	lists   int       // how often it was listed
-	changed time.Time // when it was last seen to change; zero if it was not
+	changed time.Time // when it was last seen to change, or had before; zero if unknown
 	settled bool      // listed so late that no more is expected
 	done    bool
+
+	failures int       // lists that failed where others did not, one after another
+	retry    time.Time // not to be listed before
 }
 
 func (h *hour) end() time.Time { return h.begin.Add(time.Hour) }
@@ -135,33 +137,84 @@ func (w *followed) retryAt(at time.Time) time.Time {
 }
 
 // pass goes through the hours, oldest first: lists what is new and reads it.
-// Without listing it only tries again what failed.
+// Without listing it only tries again what failed. An hour that cannot be listed
+// does not hold up the others; it is an error if none can.
 func (w *followed) pass(ctx context.Context, listing bool) error {
 	if err := w.remember(); err != nil {
 		return err
 	}
-	for i := 0; ; {
+	var failed []failedHour
+	worked, finishing := false, true
+	for i := 0; ; i++ {
+		// What was delivered meanwhile is not kept until all is read.
+		for _, h := range w.hours[:i] {
+			w.close(h)
+		}
+		if finishing {
+			n, err := w.finish()
+			i, finishing = max(0, i-n), err == nil // done hours may be waiting behind this one
+		}
 		if err := w.open(ctx); err != nil {
 			return err
 		}
 		if i >= len(w.hours) {
-			return nil
+			return w.failed(failed, worked)
 		}
 		h := w.hours[i]
-		if !h.done {
-			if listing && !h.settled {
-				if err := w.list(ctx, h); err != nil {
-					return err
-				}
-			}
-			w.readHour(ctx, h)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			w.close(h)
+		if h.done {
+			continue
 		}
-		i = max(0, i+1-w.finish()) // done hours may be waiting behind this one
+		if listing && !h.settled && !time.Now().Before(h.retry) {
+			found, err := w.list(ctx, h)
+			worked = worked || found
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case errors.Is(err, context.DeadlineExceeded) && !worked:
+				return err // the others would take as long
+			case err != nil:
+				failed = append(failed, failedHour{h, err})
+			case h.failures > 0:
+				h.failures, h.retry = 0, time.Time{}
+				w.event(Event{Kind: ListRecovered, Hour: h.begin})
+			}
+			if err != nil && !found {
+				continue
+			}
+		}
+		w.readHour(ctx, h)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		w.close(h)
 	}
+}
+
+type failedHour struct {
+	hour *hour
+	err  error
+}
+
+// failed says which hours could not be listed: all at once if there was nothing
+// else, or else each, which then waits alone.
+func (w *followed) failed(failed []failedHour, worked bool) error {
+	if len(failed) == 0 {
+		return nil
+	}
+	if !worked {
+		if more := len(failed) - 1; more > 0 {
+			return fmt.Errorf("%w (and %d more hours)", failed[0].err, more)
+		}
+		return failed[0].err
+	}
+	for _, f := range failed {
+		f.hour.failures++
+		wait := backoff(w.f.cfg.PollInterval, f.hour.failures)
+		f.hour.retry = time.Now().Add(wait)
+		w.f.counts.listErrors.Add(1)
+		w.event(Event{Kind: ListFailed, Hour: f.hour.begin, Err: f.err, Retry: wait})
+	}
+	return nil
 }
 
 // remember asks State where the last run of the program had come to.
@@ -232,102 +285,9 @@ func (w *followed) open(ctx context.Context) error {
 	return nil
 }
 
-// list lists an hour and notes what has changed in it.
-func (w *followed) list(ctx context.Context, h *hour) error {
-	if !acquire(ctx, w.f.lists) {
-		return context.Cause(ctx)
-	}
-	at := time.Now()
-	asked, cancel := context.WithTimeout(ctx, listTimeout)
-	infos, err := w.f.cfg.Backend.List(asked, w.name, h.begin)
-	cancel()
-	<-w.f.lists
-	w.f.counts.lists.Add(1)
-	if err != nil {
-		return fmt.Errorf("list blobs of %s: %w", h.begin.Format("2006-01-02T15"), err)
-	}
-	h.lists++
-	for _, info := range infos {
-		b := w.blobs[info.Name]
-		if b == nil {
-			b = w.meet(h, info.Name)
-			if b == nil {
-				continue
-			}
-			if h.lists > 1 {
-				h.changed = at
-				w.late(h, b, at)
-			}
-		} else if b.size != info.Size || b.gone {
-			h.changed = at
-			w.late(h, b, at)
-		}
-		b.gone = false
-		b.closed = b.closed && b.etag == info.ETag
-		b.size, b.etag, b.listed = info.Size, info.ETag, h.lists
-	}
-	for _, b := range h.blobs {
-		if b.listed != h.lists && !b.gone {
-			w.delete(h, b)
-		}
-	}
-	if h.lists == 1 { // what went while nobody looked
-		prefix := w.name + h.begin.Format("/y=2006/m=01/d=02/h=15/")
-		for name, cursor := range w.known {
-			if strings.HasPrefix(name, prefix) {
-				delete(w.known, name)
-				w.delete(h, &blob{name: name, cursor: cursor})
-			}
-		}
-	}
-	last := h.end()
-	if h.changed.After(last) {
-		last = h.changed
-	}
-	h.settled = at.After(last.Add(w.f.cfg.Grace))
-	return nil
-}
-
-// meet returns a blob that was not listed before; nil if it is not wanted.
-func (w *followed) meet(h *hour, name string) *blob {
-	cursor := w.known[name]
-	delete(w.known, name)
-	path, ok := ParsePath(name)
-	if !ok || !w.f.filter.blob(w.whole, path.MAC) {
-		return nil
-	}
-	b := &blob{name: name, cursor: cursor, delivered: cursor.Offset}
-	h.blobs = append(h.blobs, b)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.blobs[name] = b
-	return b
-}
-
-// late says that a blob changed so late that it might have been missed.
-func (w *followed) late(h *hour, b *blob, at time.Time) {
-	if at.After(h.end().Add(w.f.cfg.Grace)) {
-		w.f.counts.late.Add(1)
-		w.event(Event{Kind: BlobLate, Blob: b.name, Hour: h.begin})
-	}
-}
-
-// delete forgets a blob that is gone. Should it come back, it is taken for
-// written anew.
-func (w *followed) delete(h *hour, b *blob) {
-	b.gone, b.rewritten = true, true
-	b.failures, b.retry = 0, time.Time{}
-	w.f.counts.deleted.Add(1)
-	w.event(Event{Kind: BlobDeleted, Blob: b.name, Hour: h.begin})
-	if err := w.f.cfg.State.Forget(w.f.cfg.Name, b.name); err != nil {
-		w.f.counts.stateErrors.Add(1)
-		w.event(Event{Kind: StateFailed, Blob: b.name, Err: fmt.Errorf("%w: %w", errState, err)})
-	}
-}
-
 // close ends an hour that is settled and delivered.
 func (w *followed) close(h *hour) {
-	if !h.settled {
+	if !h.settled || h.done {
 		return
 	}
 	w.mu.Lock()
@@ -346,13 +306,13 @@ func (w *followed) close(h *hour) {
 
 // finish moves the low-water mark over hours that are done and returns how many
 // these are.
-func (w *followed) finish() int {
+func (w *followed) finish() (int, error) {
 	n := 0
 	for n < len(w.hours) && w.hours[n].done {
 		n++
 	}
 	if n == 0 {
-		return 0
+		return 0, nil
 	}
 	low := w.next
 	if n < len(w.hours) {
@@ -361,11 +321,11 @@ func (w *followed) finish() int {
 	if err := w.f.cfg.State.Finish(w.f.cfg.Name, w.name, low); err != nil {
 		w.f.counts.stateErrors.Add(1)
 		w.event(Event{Kind: StateFailed, Hour: low, Err: fmt.Errorf("%w: %w", errState, err)})
-		return 0
+		return 0, err
 	}
 	w.low = low
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hours = slices.Delete(w.hours, 0, n)
-	return n
+	return n, nil
 }

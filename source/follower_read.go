@@ -166,7 +166,14 @@ func (w *followed) took(ctx context.Context, h *hour, b *blob, s *stretch, curso
 		b.failures, b.retry = 0, time.Time{}
 		return true
 	case errors.Is(s.err, ErrNotFound):
-		w.delete(h, b)
+		// All may be away: the next list says whether it is gone.
+		b.changed = true
+		b.failures++
+		b.retry = time.Now().Add(backoff(2*w.f.cfg.PollInterval, b.failures)) // behind that list
+		if b.failures > 1 {
+			w.f.counts.readErrors.Add(1)
+			w.event(Event{Kind: ReadFailed, Blob: b.name, Hour: h.begin, Err: err, Retry: time.Until(b.retry)})
+		}
 		return false
 	case err == nil && s.ended:
 		b.closed = !s.Growing

@@ -67,7 +67,9 @@ func TestBacklog(t *testing.T) {
 			}
 			hour := at(1, 0, 0).Add(time.Duration(h-25) * time.Hour)
 			id := fmt.Sprint(h)
-			r.put(sourcetest.Name(vnet, hour, macA), head, rec(id, hour.Add(time.Minute)), ","+rec(id+"+", hour.Add(2*time.Minute)), foot)
+			name := sourcetest.Name(vnet, hour, macA)
+			r.put(name, head, rec(id, hour.Add(time.Minute)), ","+rec(id+"+", hour.Add(2*time.Minute)), foot)
+			r.backend.SetModified(name, hour.Add(time.Hour))
 			want = append(want, id, id+"+")
 			blobs = append(blobs, hour.Format("15/")+macA)
 		}

@@ -187,7 +187,10 @@ func span(folder string, depth int) (start, end time.Time, ok bool) {
 // List lists the blobs of an hour.
 func (b *Backend) List(ctx context.Context, flowLog string, hour time.Time) ([]source.Info, error) {
 	var infos []source.Info
-	err := b.list(ctx, flowLog, hour, func(info source.Info, _ time.Time) { infos = append(infos, info) })
+	err := b.list(ctx, flowLog, hour, func(info source.Info, modified time.Time) {
+		info.Modified = modified
+		infos = append(infos, info)
+	})
 	return infos, err
 }
 
@@ -214,7 +217,7 @@ func (b *Backend) list(ctx context.Context, flowLog string, hour time.Time, foun
 				info := source.Info{Name: name + "/" + *item.Name, Size: *item.Properties.ContentLength, ETag: plainETag(string(*item.Properties.ETag))}
 				var modified time.Time
 				if item.Properties.LastModified != nil {
-					modified = *item.Properties.LastModified
+					modified = item.Properties.LastModified.UTC()
 				}
 				found(info, modified)
 			}

@@ -45,6 +45,9 @@ func (b *Backend) Open(ctx context.Context, name string, offset int64) (io.ReadC
 	} else if offset > 0 || length < 0 {
 		err = fmt.Errorf("%w: asked for bytes from %d, got all", errNotAzure, offset)
 	}
+	if resp.LastModified != nil {
+		info.Modified = resp.LastModified.UTC()
+	}
 	if resp.ETag != nil {
 		info.ETag = plainETag(string(*resp.ETag))
 	}

@@ -138,7 +138,11 @@ func (b *Backend) Hours(ctx context.Context, flowLog string, from time.Time) ([]
 		}
 		return nil
 	}
-	if err := descend(flowLog, nil); err != nil {
+	err = descend(flowLog, nil)
+	if err == nil && len(hours) == 0 {
+		err = present(root, flowLog)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("look for hours of %s: %w", flowLog, err)
 	}
 	slices.SortFunc(hours, time.Time.Compare)
@@ -201,20 +205,38 @@ func (b *Backend) List(ctx context.Context, flowLog string, hour time.Time) ([]s
 	below, err := root.OpenRoot(folder)
 	if err != nil {
 		if errors.Is(classed(err), source.ErrNotFound) {
-			return nil, nil
+			err = present(root, flowLog)
 		}
-		return nil, fmt.Errorf("list %s: %w", folder, err)
+		if err != nil {
+			err = fmt.Errorf("list %s: %w", folder, err)
+		}
+		return nil, err
 	}
 	defer below.Close()
 	infos, err := list(ctx, below, folder+"/")
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", folder, err)
+		return infos, fmt.Errorf("list %s: %w", folder, err)
 	}
 	return infos, nil
 }
 
+// present returns an error if a flow log has no years: then it is not empty, but
+// away. A mount point is an empty folder while nothing is mounted.
+func present(root *os.Root, flowLog string) error {
+	entries, err := readDir(root, flowLog)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isPart(e.Name(), "y=", 4) }) {
+		return nil
+	}
+	return fmt.Errorf("%w: no folder y=… in %s; is the directory mounted?", source.ErrNotFound, flowLog)
+}
+
+// list returns what can be listed beside the errors of what cannot.
 func list(ctx context.Context, below *os.Root, prefix string) ([]source.Info, error) {
 	var infos []source.Info
+	var failed []error
 	minutes, err := readDir(below, ".")
 	if err != nil {
 		return nil, err
@@ -225,7 +247,7 @@ func list(ctx context.Context, below *os.Root, prefix string) ([]source.Info, er
 		}
 		entries, err := readDir(below, minute.Name())
 		if err != nil {
-			return nil, err
+			failed = append(failed, err)
 		}
 		for _, entry := range entries {
 			if ctx.Err() != nil {
@@ -243,11 +265,11 @@ func list(ctx context.Context, below *os.Root, prefix string) ([]source.Info, er
 				infos = append(infos, info(prefix+name, stat))
 			case err == nil, errors.Is(classed(err), source.ErrNotFound), escapes(below, name):
 			default:
-				return nil, err
+				failed = append(failed, err)
 			}
 		}
 	}
-	return infos, nil
+	return infos, errors.Join(failed...)
 }
 
 // escapes reports whether a name is that of a link, or is behind one; if it cannot
@@ -269,7 +291,7 @@ func info(name string, stat fs.FileInfo) source.Info {
 	if sys, ok := stat.Sys().(*syscall.Stat_t); ok {
 		etag += fmt.Sprintf("-%x-%x", sys.Ino, sys.Ctim.Nano())
 	}
-	return source.Info{Name: name, Size: stat.Size(), ETag: etag}
+	return source.Info{Name: name, Size: stat.Size(), ETag: etag, Modified: stat.ModTime().UTC()}
 }
 
 // Open implements source.Backend.

@@ -253,3 +253,56 @@ func tree(t *testing.T, path string) map[string]string {
 	}
 	return all
 }
+
+// TestFlowLogAway: a flow log that is not there is not one without blobs; an hour
+// that is not there is.
+func TestFlowLogAway(t *testing.T) {
+	path := t.TempDir()
+	b := New(path)
+	away := func(flowLog string) {
+		t.Helper()
+		hours, err := b.Hours(t.Context(), flowLog, time.Time{})
+		if len(hours) != 0 || !errors.Is(err, source.ErrNotFound) {
+			t.Errorf("hours of %s: %v, %v", flowLog, hours, err)
+		}
+		list, err := b.List(t.Context(), flowLog, hour)
+		if len(list) != 0 || !errors.Is(err, source.ErrNotFound) {
+			t.Errorf("list of %s: %v, %v", flowLog, list, err)
+		}
+	}
+	away("a")
+	away(".")
+	put(t, path, "a/notes.txt", "x") // the mount point is further down
+	away("a")
+	put(t, path, sourcetest.Name("a", hour, ""), "content")
+	away(".")
+	hours, err := b.Hours(t.Context(), "a", hour.Add(time.Hour))
+	if len(hours) != 0 || err != nil {
+		t.Errorf("hours after the last: %v, %v", hours, err)
+	}
+	list, err := b.List(t.Context(), "a", hour.Add(time.Hour))
+	if len(list) != 0 || err != nil {
+		t.Errorf("list of an hour that is not there: %v, %v", list, err)
+	}
+}
+
+// TestUnreadable: a folder that may not be read costs nothing but itself.
+func TestUnreadable(t *testing.T) {
+	path := t.TempDir()
+	names := []string{sourcetest.Name("a", hour, "000D3A000001"), sourcetest.Name("a", hour, "000D3A000002"), sourcetest.Name("a", hour, "000D3A000003")}
+	for _, name := range names {
+		put(t, path, name, "content")
+	}
+	if os.Geteuid() == 0 {
+		t.Skip("root may read all")
+	}
+	below := filepath.Join(path, filepath.Dir(names[1]))
+	if err := os.Chmod(below, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(below, 0o700) })
+	list, err := New(path).List(t.Context(), "a", hour)
+	if len(list) != 2 || !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("list %+v, %v", list, err)
+	}
+}

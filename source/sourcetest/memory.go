@@ -28,6 +28,7 @@ type Memory struct {
 
 type stored struct {
 	content, etag string
+	modified      time.Time
 }
 
 // Before sets what is called before each request, with the name of the method
@@ -142,7 +143,7 @@ func (m *Memory) List(ctx context.Context, flowLog string, hour time.Time) ([]so
 }
 
 func (b stored) info(name string) source.Info {
-	return source.Info{Name: name, Size: int64(len(b.content)), ETag: b.etag}
+	return source.Info{Name: name, Size: int64(len(b.content)), ETag: b.etag, Modified: b.modified}
 }
 
 // Open implements source.Backend.
@@ -189,7 +190,16 @@ func (m *Memory) write(name, content string) {
 		m.blobs[in] = map[string]stored{}
 	}
 	m.writes++
-	m.blobs[in][name] = stored{content, "0x" + strconv.Itoa(m.writes)}
+	m.blobs[in][name] = stored{content, "0x" + strconv.Itoa(m.writes), time.Now().UTC().Round(0)}
+}
+
+// SetModified makes a blob one that was last written to at another time.
+func (m *Memory) SetModified(name string, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.blobs[folder(name)][name]
+	b.modified = at
+	m.blobs[folder(name)][name] = b
 }
 
 // Append implements Writer.

@@ -156,6 +156,21 @@ func (s suite) list(flowLog string, hour time.Time) map[string]source.Info {
 	return m
 }
 
+// none says that nothing is there of a flow log that is not there itself.
+func (s suite) none(flowLog string) {
+	s.t.Helper()
+	hours, err := s.backend.Hours(ctx(), flowLog, time.Time{})
+	if err != nil && !errors.Is(err, source.ErrNotFound) {
+		s.t.Errorf("Hours(%s): %v, want none or %v", flowLog, err, source.ErrNotFound)
+	}
+	s.equal("hours", 0, len(hours))
+	infos, err := s.backend.List(ctx(), flowLog, two)
+	if err != nil && !errors.Is(err, source.ErrNotFound) {
+		s.t.Errorf("List(%s): %v, want nothing or %v", flowLog, err, source.ErrNotFound)
+	}
+	s.equal("blobs", 0, len(infos))
+}
+
 // listed returns one blob as its hour's list has it.
 func (s suite) listed(name string) source.Info {
 	s.t.Helper()
@@ -188,7 +203,7 @@ func (s suite) read(name string, offset int64) (string, source.Info) {
 func (s suite) whole(name, content string) {
 	s.t.Helper()
 	listed := s.listed(name)
-	if want := (source.Info{Name: name, Size: int64(len(content)), ETag: listed.ETag}); listed != want {
+	if want := (source.Info{Name: name, Size: int64(len(content)), ETag: listed.ETag, Modified: listed.Modified}); listed != want {
 		s.t.Errorf("listed %+v, want %+v", listed, want)
 	}
 	for _, offset := range []int{0, 1, len(content) / 2, len(content) - 2, len(content) - 1} {
