@@ -17,6 +17,8 @@ FUZZTIME ?= 10s
 BENCH    ?= .
 KINDS    ?= vnet nsg
 RUNS     ?= 5
+LATENCIES ?= 5ms
+COLLECTORS ?= tcp
 SCENES   ?= 5
 
 # The tools come first in the path, then the collectors, which Debian puts where
@@ -35,7 +37,7 @@ help: ## list the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) for bench; SCENES=$(SCENES) for daemon'
+	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) LATENCIES="$(LATENCIES)" COLLECTORS="$(COLLECTORS)" for bench; SCENES=$(SCENES) for daemon'
 
 .PHONY: build
 build: ## build bin/flow2ipfix
@@ -128,7 +130,9 @@ daemon: $(AZURITE) ## the daemon before Azurite, a bad network and collectors th
 bench: ## the packages' benchmarks, the product against the yardstick, and 10 000 interfaces
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 	@for kind in $(KINDS); do go -C test run ./bench/cmd/compare -root $(CURDIR) -kind "$$kind" -runs $(RUNS); done
-	go -C test run ./bench/cmd/simulate -root $(CURDIR)
+	@for latency in $(LATENCIES); do for collector in $(COLLECTORS); do \
+		go -C test run ./bench/cmd/simulate -root $(CURDIR) -poll 5s -latency "$$latency" -collector "$$collector" || exit 1; \
+	done; done
 
 .PHONY: clean
 clean: ## remove what make made

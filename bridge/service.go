@@ -212,6 +212,13 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 	if d.Left == source.LeftDelivered {
 		cursor.Last = d.Since
 	}
+	r, err := d.Open(ctx)
+	if err != nil {
+		return cursor, err
+	}
+	defer func() { _ = r.Close() }()
+	// Only now: opening is mostly waiting for the network, of which many can be
+	// under way.
 	var dec *flowlog.Decoder
 	select {
 	case dec = <-s.reading:
@@ -219,11 +226,6 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 		return cursor, context.Cause(ctx)
 	}
 	defer func() { s.reading <- dec }()
-	r, err := d.Open(ctx)
-	if err != nil {
-		return cursor, err
-	}
-	defer func() { _ = r.Close() }()
 
 	in := &countingReader{r: r, n: new(atomic.Uint64)}
 	dec.ResetWith(in, d.Offset, flowlog.Options{
