@@ -45,7 +45,7 @@ type Azure struct {
 	Credential   string        `yaml:"credential" required:"true" enum:"managed_identity,workload_identity,client_secret,client_certificate,sas,account_key,connection_string,default" doc:"How to get in. Nothing is guessed, unless default asks for the chain of Azure's SDK. The role that it takes is Storage Blob Data Reader; a SAS token needs read and list."`
 	Containers   []string      `yaml:"containers" default:"insights-logs-flowlogflowevent,insights-logs-networksecuritygroupflowevent" required:"true" doc:"The containers with flow logs: of virtual networks, and of network security groups. One that does not exist yet is waited for."`
 	PollInterval time.Duration `yaml:"poll_interval" default:"30s" min:"100ms" doc:"How often to look for new data. Azure writes once a minute; each look costs a list operation for a flow log and open hour."`
-	Readers      int           `yaml:"readers" default:"4" min:"1" max:"256" doc:"How many blobs are read at once."`
+	Readers      int           `yaml:"readers" default:"8" min:"1" max:"256" doc:"How many blobs are read at once."`
 	Cloud        string        `yaml:"cloud" default:"public" enum:"public,usgov,china" doc:"Where identities of Entra ID are looked up."`
 	Audience     string        `yaml:"audience,omitempty" want:"an https:// URL, like https://storage.azure.com" doc:"The audience of Entra ID tokens, if it is not that of Azure Storage."`
 

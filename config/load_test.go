@@ -176,7 +176,7 @@ func TestDump(t *testing.T) {
         - insights-logs-flowlogflowevent
         - insights-logs-networksecuritygroupflowevent
       poll_interval: 30s
-      readers: 4
+      readers: 8
       cloud: public
       account_key: '***'
     include: []

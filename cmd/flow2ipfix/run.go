@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -36,6 +37,11 @@ func runDaemon(ctx context.Context, stderr io.Writer, flags *configFlags) error 
 	cfg, err := flags.load()
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// Half the garbage costs no time that could be measured, and 30 MiB less
+		// with two collectors and 10 000 network interfaces (make bench).
+		debug.SetGCPercent(50)
 	}
 	hangUp := make(chan os.Signal, 1)
 	signal.Notify(hangUp, syscall.SIGHUP)

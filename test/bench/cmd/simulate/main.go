@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&o.Tuples, "tuples", 100, "tuples of each record")
 	flag.IntVar(&o.Minutes, "minutes", 3, "how often all blobs grow")
 	flag.DurationVar(&o.PollInterval, "poll", 10*time.Second, "the daemon's poll interval")
-	flag.IntVar(&o.Readers, "readers", 4, "how many blobs the daemon reads at once")
+	flag.IntVar(&o.Readers, "readers", 8, "how many blobs the daemon reads at once")
 	flag.DurationVar(&o.Latency, "latency", 5*time.Millisecond, "how long the account takes to answer")
 	flag.StringVar(&o.Collector, "collector", "tcp", "how flow records are sent, tcp or udp")
 	flag.DurationVar(&o.Timeout, "timeout", 10*time.Minute, "how long all may take")
