@@ -34,7 +34,7 @@ func defaultsWith(s Source, c Collector) Config {
 	if s.Azure != nil {
 		s.Azure.Containers = []string{"insights-logs-flowlogflowevent", "insights-logs-networksecuritygroupflowevent"}
 		s.Azure.PollInterval = 30 * time.Second
-		s.Azure.Readers = 4
+		s.Azure.Readers = 8
 		s.Azure.Cloud = "public"
 	}
 	if s.Directory != nil {
