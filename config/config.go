@@ -95,7 +95,7 @@ type Collector struct {
 	Delivery        string        `yaml:"delivery" default:"required" enum:"required,best_effort" doc:"required: while the collector is away, reading waits, and Azure keeps the flow logs. best_effort: what it misses is lost to it."`
 	LocalAddress    string        `yaml:"local_address" doc:"The IP address to send from; empty lets the system choose."`
 	MaxMessageBytes int           `yaml:"max_message_bytes" default:"1400" min:"512" max:"65535" doc:"The largest message. An IP packet is 28 or 48 bytes larger."`
-	Timeout         time.Duration `yaml:"timeout" default:"15s" min:"100ms" doc:"How long connecting, and each write to a connection, may take."`
+	Timeout         time.Duration `yaml:"timeout" default:"15s" min:"100ms" doc:"How long connecting may take. A connection over which nothing gets on for 60 s is given up, whatever this says."`
 	TLS             TLS           `yaml:"tls" doc:"For tls:// and dtls://."`
 }
 
