@@ -12,13 +12,7 @@ import (
 // Store keeps how far blobs are delivered.
 type Store interface {
 	// Commit keeps all entries or, with an error, none.
-	Commit(entries []Entry) error
-}
-
-// Entry is how far a blob of a source is delivered.
-type Entry struct {
-	Source, Blob string
-	Cursor       source.Cursor
+	Commit(entries []source.Entry) error
 }
 
 // progress is how far a batch brings a blob.
@@ -123,9 +117,9 @@ func (c *committer) commit(sources []Follower) error {
 	for i := range done {
 		last[key{done[i].source, done[i].blob}] = i
 	}
-	entries := make([]Entry, 0, len(last))
+	entries := make([]source.Entry, 0, len(last))
 	for k, i := range last {
-		entries = append(entries, Entry{Source: sources[k.source].Name(), Blob: k.blob, Cursor: done[i].cursor})
+		entries = append(entries, source.Entry{Source: sources[k.source].Name(), Blob: k.blob, Cursor: done[i].cursor})
 	}
 	if err := c.store.Commit(entries); err != nil {
 		return fmt.Errorf("keep what is delivered: %w", err)

@@ -174,7 +174,7 @@ type memory struct {
 	err     error
 }
 
-func (m *memory) Commit(entries []Entry) error {
+func (m *memory) Commit(entries []source.Entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.err != nil {

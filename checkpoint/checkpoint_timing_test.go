@@ -8,19 +8,20 @@ import (
 	"time"
 
 	"flow2ipfix/flowlog"
+	"flow2ipfix/source"
 )
 
 // large fills a directory like that of an instance with 20 000 blobs: 50 flow
 // logs with 200 interfaces, in two hours.
-func large(b *testing.B, dir string) (*Store, []Entry) {
+func large(b *testing.B, dir string) (*Store, []source.Entry) {
 	b.Helper()
 	s := open(b, dir)
-	var entries []Entry
+	var entries []source.Entry
 	for f := range 50 {
 		for nic := range 200 {
 			for h := range 2 {
 				name := blob(fmt.Sprintf("%s-%d", vnet, f), hour.Add(time.Duration(h)*time.Hour), 200*f+nic)
-				entries = append(entries, Entry{"prod", name, cursor(nic)})
+				entries = append(entries, entry("prod", name, cursor(nic)))
 			}
 		}
 	}
@@ -37,7 +38,7 @@ func BenchmarkCommit(b *testing.B) {
 		b.Run(bc.name, func(b *testing.B) {
 			dir := b.TempDir()
 			s, entries := large(b, dir)
-			batch := make([]Entry, 100)
+			batch := make([]source.Entry, 100)
 			at := 0
 			b.ReportAllocs()
 			for b.Loop() {

@@ -73,12 +73,12 @@ func child(task, dir string) {
 const burst = 50
 
 // burstEntries are what one commit of commitForever says: all of one number.
-func burstEntries(n int) []Entry {
-	var entries []Entry
+func burstEntries(n int) []source.Entry {
+	var entries []source.Entry
 	for nic := range burst {
-		entries = append(entries, Entry{"prod", blob(vnet, hour, nic), cursor(n)})
+		entries = append(entries, entry("prod", blob(vnet, hour, nic), cursor(n)))
 	}
-	return append(entries, Entry{"prod", blob(vnet, hour.Add(time.Duration(n)*time.Hour), burst), cursor(n)})
+	return append(entries, entry("prod", blob(vnet, hour.Add(time.Duration(n)*time.Hour), burst), cursor(n)))
 }
 
 // commitForever commits numbers that ascend and says each when it is done.

@@ -30,22 +30,22 @@ func sample(t testing.TB, dir string) (before, after *Contents) {
 	_, err = s.Begin("prod", hour)
 	must(t, err)
 	for h := range 3 {
-		var entries []Entry
+		var entries []source.Entry
 		for n := range 120 {
-			entries = append(entries, Entry{"prod", blob(vnet, hour.Add(time.Duration(h)*time.Hour), n), cursor(n)})
+			entries = append(entries, entry("prod", blob(vnet, hour.Add(time.Duration(h)*time.Hour), n), cursor(n)))
 		}
 		must(t, s.Commit(entries))
 	}
 	long := cursor(1)
 	long.Tail = bytes.Repeat([]byte("x"), 6000)
-	must(t, s.Commit([]Entry{{"prod", blob(nsg, hour, 1), long}}))
+	must(t, s.Commit([]source.Entry{entry("prod", blob(nsg, hour, 1), long)}))
 	must(t, s.Finish("prod", vnet, hour.Add(time.Hour)))
 	for n := range 10 {
 		_, err := s.Interfaces().Index(mac(n))
 		must(t, err)
 	}
 	before = list(t, dir)
-	must(t, s.Commit([]Entry{{"prod", blob(vnet, hour.Add(time.Hour), 7), cursor(1000)}}))
+	must(t, s.Commit([]source.Entry{entry("prod", blob(vnet, hour.Add(time.Hour), 7), cursor(1000))}))
 	return before, list(t, dir)
 }
 
@@ -94,7 +94,7 @@ func openDamaged(t *testing.T, dir string, contents ...*Contents) bool {
 		}
 	}
 	// It works.
-	must(t, s.Commit([]Entry{{"prod", blob(vnet, hour.Add(5*time.Hour), 1), cursor(5)}}))
+	must(t, s.Commit([]source.Entry{entry("prod", blob(vnet, hour.Add(5*time.Hour), 1), cursor(5))}))
 	must(t, s.Finish("prod", vnet, hour.Add(5*time.Hour)))
 	if got := len(get1[map[string]source.Cursor](t)(s.Cursors("prod", vnet))); got != 1 {
 		t.Errorf("%d cursors after a commit", got)
@@ -299,7 +299,7 @@ func TestDamageInUse(t *testing.T) {
 		t.Errorf("Cursors says %v", err)
 	}
 	for range 2 {
-		if err := s.Commit([]Entry{{"prod", blob(vnet, hour, 1), cursor(1)}}); !errors.Is(err, ErrDamaged) {
+		if err := s.Commit([]source.Entry{entry("prod", blob(vnet, hour, 1), cursor(1))}); !errors.Is(err, ErrDamaged) {
 			t.Errorf("Commit says %v", err)
 		}
 	}
@@ -310,7 +310,7 @@ func TestDamageInUse(t *testing.T) {
 
 	s = open(t, dir)
 	must(t, os.Truncate(filepath.Join(dir, fileName), 0))
-	if err := s.Commit([]Entry{{"prod", blob(vnet, hour, 1), cursor(1)}}); !errors.Is(err, ErrDamaged) {
+	if err := s.Commit([]source.Entry{entry("prod", blob(vnet, hour, 1), cursor(1))}); !errors.Is(err, ErrDamaged) {
 		t.Errorf("Commit says %v", err)
 	}
 	var stateErr *Error

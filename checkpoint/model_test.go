@@ -49,7 +49,7 @@ func TestModel(t *testing.T) {
 		k := some()
 		switch what := rng.IntN(100); {
 		case what < 60:
-			var entries []Entry
+			var entries []source.Entry
 			for range 1 + rng.IntN(150) {
 				if rng.IntN(20) == 0 {
 					k = some()
@@ -58,7 +58,7 @@ func TestModel(t *testing.T) {
 				if rng.IntN(50) == 0 {
 					c.Tail = make([]byte, rng.IntN(9000)+1)
 				}
-				e := Entry{k.source, someBlob(k), c}
+				e := entry(k.source, someBlob(k), c)
 				entries = append(entries, e)
 				if cursors[k] == nil {
 					cursors[k] = make(map[string]source.Cursor)

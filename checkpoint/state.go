@@ -11,16 +11,9 @@ import (
 	"flow2ipfix/source"
 )
 
-// Entry says that a blob of a source has been delivered up to a cursor.
-type Entry struct {
-	Source string
-	Blob   string
-	Cursor source.Cursor
-}
-
 // Commit keeps cursors: all of them, or none if there is an error. The last
 // one counts if a blob is named more than once.
-func (s *Store) Commit(entries []Entry) error {
+func (s *Store) Commit(entries []source.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}

@@ -110,17 +110,17 @@ func TestState(t *testing.T) {
 	odd := vnet + "/y=2026/m=11/d=21/h=02/m=30/macAddress=000d3a000001/PT1H.json" // neither m=00 nor upper case
 	old := nsg + "/y=1969/m=11/d=21/h=02/m=00/PT1H.json"                          // no MAC, and an hour before 1970
 	later := blob(vnet, hour.Add(time.Hour), 1)
-	must(t, s.Commit([]Entry{
-		{"prod", blob(vnet, hour, 1), cursor(1)},
-		{"prod", blob(vnet, hour, 1), cursor(10)},
-		{"prod", blob(vnet, hour, 2), cursor(2)},
-		{"prod", odd, cursor(3)},
-		{"prod", later, source.Cursor{Offset: 1<<62 - 1}},
-		{"prod", old, cursor(5)},
-		{"archive", blob(vnet, hour, 1), cursor(6)},
-		{"archive", "y=2026/m=11/d=21/h=02/m=00/macAddress=000D3A000001/PT1H.json", cursor(7)},
+	must(t, s.Commit([]source.Entry{
+		entry("prod", blob(vnet, hour, 1), cursor(1)),
+		entry("prod", blob(vnet, hour, 1), cursor(10)),
+		entry("prod", blob(vnet, hour, 2), cursor(2)),
+		entry("prod", odd, cursor(3)),
+		entry("prod", later, source.Cursor{Offset: 1<<62 - 1}),
+		entry("prod", old, cursor(5)),
+		entry("archive", blob(vnet, hour, 1), cursor(6)),
+		entry("archive", "y=2026/m=11/d=21/h=02/m=00/macAddress=000D3A000001/PT1H.json", cursor(7)),
 	}))
-	must(t, s.Commit([]Entry{{"prod", blob(vnet, hour, 2), cursor(20)}}))
+	must(t, s.Commit([]source.Entry{entry("prod", blob(vnet, hour, 2), cursor(20))}))
 	must(t, s.Commit(nil))
 	check := func(s *Store, vnetCursors map[string]source.Cursor) {
 		t.Helper()
@@ -171,10 +171,10 @@ func TestState(t *testing.T) {
 	}}
 	equal(t, "list, while the directory is in use", list(t, dir), want)
 
-	if err := s.Commit([]Entry{{"prod", blob(vnet, hour, 9), cursor(9)}, {"prod", "x.json", cursor(1)}}); err == nil {
+	if err := s.Commit([]source.Entry{entry("prod", blob(vnet, hour, 9), cursor(9)), entry("prod", "x.json", cursor(1))}); err == nil {
 		t.Error("a blob without an hour is committed")
 	}
-	if err := s.Commit([]Entry{{"", blob(vnet, hour, 9), cursor(9)}}); err == nil {
+	if err := s.Commit([]source.Entry{entry("", blob(vnet, hour, 9), cursor(9))}); err == nil {
 		t.Error("a source without a name is committed")
 	}
 	equal(t, "list after errors", list(t, dir), want)
@@ -187,7 +187,7 @@ func TestReset(t *testing.T) {
 		for _, name := range []string{"a", "b", "ab"} {
 			_, err := s.Begin(name, hour)
 			must(t, err)
-			must(t, s.Commit([]Entry{{name, blob("f", hour, 1), cursor(1)}, {name, blob("ff", hour, 2), cursor(2)}}))
+			must(t, s.Commit([]source.Entry{entry(name, blob("f", hour, 1), cursor(1)), entry(name, blob("ff", hour, 2), cursor(2))}))
 			must(t, s.Finish(name, "f", hour))
 		}
 	}
@@ -234,7 +234,7 @@ func TestClosed(t *testing.T) {
 	must(t, s.Close())
 	_, err := s.Cursors("prod", vnet)
 	_, err2 := s.Interfaces().Index(mac(1))
-	for _, err := range []error{err, err2, s.Commit([]Entry{{"prod", blob(vnet, hour, 1), cursor(1)}}), s.Forget("prod", blob(vnet, hour, 1))} {
+	for _, err := range []error{err, err2, s.Commit([]source.Entry{entry("prod", blob(vnet, hour, 1), cursor(1))}), s.Forget("prod", blob(vnet, hour, 1))} {
 		if !errors.Is(err, os.ErrClosed) {
 			t.Errorf("a closed store says %v", err)
 		}
@@ -250,7 +250,7 @@ func TestConcurrent(t *testing.T) {
 		flowLog := fmt.Sprintf("%s-%d", vnet, n)
 		wg.Go(func() {
 			for i := range 20 {
-				if err := s.Commit([]Entry{{"prod", blob(flowLog, hour.Add(time.Duration(i)*time.Hour), n), cursor(i)}}); err != nil {
+				if err := s.Commit([]source.Entry{entry("prod", blob(flowLog, hour.Add(time.Duration(i)*time.Hour), n), cursor(i))}); err != nil {
 					t.Error(err)
 				}
 				if index, err := s.Interfaces().Index(mac(i)); err != nil || index == 0 {
@@ -298,4 +298,8 @@ func TestBlobNames(t *testing.T) {
 		equal(t, "hour of "+name, decodeHour(key), path.Hour)
 		equal(t, "name", get1[string](t)(joinBlob(flowLog, key)), name)
 	}
+}
+
+func entry(from, blob string, c source.Cursor) source.Entry {
+	return source.Entry{Source: from, Blob: blob, Cursor: c}
 }

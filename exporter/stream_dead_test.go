@@ -29,6 +29,9 @@ func TestStreamUDPDeadNeighbor(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for a network of its own")
 	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Fatalf("%v: it is in Debian's package iproute2, which make peers installs", err)
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

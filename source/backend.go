@@ -68,6 +68,12 @@ type Cursor struct {
 	Tail []byte
 }
 
+// Entry says how far a blob of a source is delivered.
+type Entry struct {
+	Source, Blob string
+	Cursor       Cursor
+}
+
 // TailBytes is how much of a blob proves that it was not written anew.
 const TailBytes = 64
 

@@ -109,6 +109,9 @@ func NewFollower(cfg FollowerConfig) (*Follower, error) {
 	return f, nil
 }
 
+// Name returns the source's name in State.
+func (f *Follower) Name() string { return f.cfg.Name }
+
 // Run follows until ctx ends and returns why it did; it returns earlier only if
 // State cannot say where to begin. It is to be called once.
 //

@@ -8,7 +8,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 # program:package
-peers=(nfcapd:nfdump nfdump:nfdump nfacctd:pmacct tshark:tshark)
+peers=(nfcapd:nfdump nfdump:nfdump nfacctd:pmacct tshark:tshark ip:iproute2)
 
 say() { echo "setup: $*"; }
 die() {

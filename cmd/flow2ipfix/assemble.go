@@ -121,34 +121,15 @@ func (p *parts) close() error {
 	return errors.Join(errs...)
 }
 
-// followed is a source that is followed.
-type followed struct {
-	*source.Follower
-	name string
-}
-
-func (f followed) Name() string { return f.name }
-
-// keeper is the part of the state that the service writes.
-type keeper struct{ *checkpoint.Store }
-
-func (k keeper) Commit(entries []bridge.Entry) error {
-	kept := make([]checkpoint.Entry, len(entries))
-	for i, e := range entries {
-		kept[i] = checkpoint.Entry(e)
-	}
-	return k.Store.Commit(kept)
-}
-
 // service puts the parts together. onError hears of state that cannot be kept.
-func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.Service, []followed, error) {
+func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.Service, []*source.Follower, error) {
 	policy := convert.Policy{
 		ExportBegin:    p.cfg.Convert.Begin == "export",
 		SkipDenied:     p.cfg.Convert.Denied == "skip",
 		DeniedCountOne: p.cfg.Convert.DeniedCounters == "one",
 	}
 	cfg := bridge.ServiceConfig{
-		Store:      keeper{store},
+		Store:      store,
 		Interfaces: store.Interfaces(),
 		Domains:    convert.Domains{Always: p.cfg.Convert.ObservationDomain.Fixed, Fixed: p.cfg.Convert.ObservationDomain.Number},
 		OnReject: func(source, blob string, r flowlog.Reject) {
@@ -156,7 +137,7 @@ func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.S
 		},
 		OnError: onError,
 	}
-	var followers []followed
+	var followers []*source.Follower
 	for i := range p.cfg.Sources {
 		s := &p.cfg.Sources[i]
 		fc := source.FollowerConfig{
@@ -175,8 +156,8 @@ func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.S
 		if err != nil {
 			return nil, nil, fmt.Errorf("source %s: %w", s.Name, err)
 		}
-		followers = append(followers, followed{f, s.Name})
-		cfg.Sources = append(cfg.Sources, followers[i])
+		followers = append(followers, f)
+		cfg.Sources = append(cfg.Sources, f)
 	}
 	// More at once would only take memory: decoding keeps two cores busy.
 	cfg.Readers = min(cfg.Readers, maxDecoders)

@@ -35,7 +35,7 @@ func makeState(dir string) (err error) {
 		return err
 	}
 	const blobs = "insights/A/y=2026/m=11/d=21/h=02/m=00/macAddress="
-	if err := store.Commit([]checkpoint.Entry{
+	if err := store.Commit([]source.Entry{
 		{Source: "prod", Blob: blobs + "000D3A000001/PT1H.json", Cursor: source.Cursor{Offset: 4711, ETag: "0x1", Last: hour.Add(17 * time.Minute)}},
 		{Source: "prod", Blob: blobs + "000D3A000002/PT1H.json", Cursor: source.Cursor{Offset: 12}},
 	}); err != nil {

@@ -17,6 +17,7 @@ import (
 	"flow2ipfix/checkpoint"
 	"flow2ipfix/config"
 	"flow2ipfix/exporter"
+	"flow2ipfix/source"
 )
 
 func newRun(u *ui) *cobra.Command {
@@ -115,6 +116,11 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 		select {
 		case err := <-ended:
 			log.Info("stopped", sinceLast(service.Stats(), last, followers)...)
+			for i, stream := range p.streams {
+				if n := stream.Stats().KeptRecords; n > 0 {
+					log.Warn("not all that was handed over is surely delivered", "collector", cfg.Collectors[i].Name, "records", n)
+				}
+			}
 			if errors.Is(err, bridge.ErrNotInTime) {
 				log.Warn("not all was delivered in time; nothing is lost, it will be sent again", "timeout", cfg.ShutdownTimeout)
 				err = nil
@@ -204,8 +210,8 @@ func logCollector(log *slog.Logger, name string, now, last exporter.StreamStats)
 		if hint := hintOf(now.LastError); hint != "" {
 			attrs = append(attrs, "hint", hint)
 		}
-		if now.Connected {
-			log.Warn("collector lost its connection for a moment, or it could not be renewed", attrs...)
+		if now.Connected && now.Connections == last.Connections {
+			log.Warn("the connection could not be renewed, the old one goes on", attrs...)
 		} else {
 			log.Warn("collector away, it is connected to again by and by", attrs...)
 		}
@@ -217,7 +223,7 @@ func logCollector(log *slog.Logger, name string, now, last exporter.StreamStats)
 }
 
 // sinceLast says how it goes, and how much came since the last time.
-func sinceLast(now, last bridge.ServiceStats, followers []followed) []any {
+func sinceLast(now, last bridge.ServiceStats, followers []*source.Follower) []any {
 	attrs := []any{
 		"tuples", now.Read.Tuples - last.Read.Tuples,
 		"rejected", now.Read.RejectedPieces() - last.Read.RejectedPieces(),

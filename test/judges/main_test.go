@@ -1,9 +1,6 @@
 package judges
 
 import (
-	"errors"
-	"flag"
-	"fmt"
 	"os"
 	"testing"
 
@@ -14,40 +11,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(gaugeVariable) != "" {
 		os.Exit(gauge(os.Args[1:]))
 	}
-	flag.Parse()
-	if list := flag.Lookup("test.list"); list != nil && list.Value.String() != "" {
-		os.Exit(m.Run()) // only names are wanted
-	}
-	code, err := runTests(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "judges: error:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// runTests says who judges, builds the program and runs the tests. A judge that
-// is missing is an error.
-func runTests(m *testing.M) (int, error) {
-	var missing []error
+	var judges []peers.Part
 	for _, j := range Judges() {
-		version, err := j.Version()
-		if err != nil {
-			missing = append(missing, fmt.Errorf("judge %s is missing: %w", j.Name(), err))
-			continue
-		}
-		fmt.Printf("judge %-24s %s\n", j.Name(), version)
+		judges = append(judges, peers.Part{Name: j.Name(), Version: j.Version})
 	}
-	if err := errors.Join(missing...); err != nil {
-		return 1, err
-	}
-	dir, err := os.MkdirTemp("", "flow2ipfix-judges-")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := peers.Build(dir); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	os.Exit(peers.Main(m, "judges", judges))
 }
