@@ -64,7 +64,7 @@ func generated(t *testing.T, cfg flowgen.Config) ([]*source.Delta, flowgen.Total
 // lane returns a lane that writes to a file in dir.
 func fileLane(t *testing.T, dir, name string, policy convert.Policy) Lane {
 	t.Helper()
-	set, err := templates.Preset("generic")
+	set, err := templates.New(templates.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func BenchmarkRun(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer sink.Close()
-	set, err := templates.Preset("generic")
+	set, err := templates.New(templates.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -190,7 +190,7 @@ func (s *Session) Export(ctx context.Context, domainID uint32, r *templates.Reco
 		s.begin(domainID)
 	}
 	t := s.cfg.Templates.For(r)
-	if !m.fits(t) {
+	if !m.fits(t, r) {
 		if err := s.send(ctx); err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func generic(tb testing.TB) *templates.Set {
 	tb.Helper()
-	set, err := templates.Preset("generic")
+	set, err := templates.New(templates.Config{})
 	if err != nil {
 		tb.Fatal(err)
 	}

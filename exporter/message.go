@@ -33,9 +33,9 @@ func (m *message) reset(d *domain) {
 	m.buf = b
 }
 
-// fits reports whether there is room for another record of t.
-func (m *message) fits(t *templates.Template) bool {
-	n := len(m.buf) + t.Length()
+// fits reports whether there is room for r, a record of t.
+func (m *message) fits(t *templates.Template, r *templates.Record) bool {
+	n := len(m.buf) + t.LengthOf(r)
 	if m.template != t {
 		n += setHeader
 	}
@@ -49,7 +49,7 @@ func (m *message) add(t *templates.Template, r *templates.Record) {
 		m.openSet(t.ID)
 		m.template = t
 	}
-	m.buf = t.Append(m.buf, r)
+	m.buf = t.Append(m.buf, r, 0)
 	m.records++
 }
 

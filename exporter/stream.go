@@ -127,7 +127,7 @@ func (s *Stream) Export(ctx context.Context, domainID uint32, r *templates.Recor
 		}
 	}
 	t := s.cfg.Templates.For(r)
-	if !m.fits(t) {
+	if !m.fits(t, r) {
 		if err := s.begin(ctx, domainID); err != nil {
 			return err
 		}

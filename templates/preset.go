@@ -2,81 +2,134 @@ package templates
 
 import (
 	"fmt"
+	"slices"
 	"strings"
-	"sync"
 )
 
-// Set is what a collector is sent: a template for each address family.
-type Set struct {
-	Name       string
-	IPv4, IPv6 *Template
+// Preset is what suits a kind of collector, where nothing else was asked for.
+type Preset struct {
+	Name string
+	For  string // which collectors, and what is done for them, in words
+
+	// Elements are the elements of a flow record, in order. That of a configured
+	// exporter address comes behind them.
+	Elements []string
+	// Options are the options templates that are sent.
+	Options []OptionsKind
+	// Rate is how many records a second the collector may be expected to take over
+	// UDP.
+	Rate int
+	// DeniedCountOne gives denied flows one packet: the collector discards records
+	// without.
+	DeniedCountOne bool
+
+	// knowsIANAOnly is of collectors that drop a record with an element that they
+	// do not know.
+	knowsIANAOnly bool
 }
 
-// For returns the template for a flow record.
-func (s *Set) For(r *Record) *Template {
-	if r.Source.Is4() {
-		return s.IPv4
-	}
-	return s.IPv6
+// core is what every collector wants and none chokes on.
+var core = []string{
+	"sourceIPv4Address",
+	"destinationIPv4Address",
+	"sourceTransportPort",
+	"destinationTransportPort",
+	"protocolIdentifier",
+	"octetDeltaCount",
+	"packetDeltaCount",
+	"flowStartMilliseconds",
+	"flowEndMilliseconds",
+	"ingressInterface",
+	"egressInterface",
+	"flowDirection",
+	"samplingInterval",
+	"forwardingStatus",
+	"firewallEvent",
 }
 
-// Templates returns all templates of the set.
-func (s *Set) Templates() []*Template { return []*Template{s.IPv4, s.IPv6} }
+func coreAnd(more ...string) []string { return slices.Concat(core, more) }
 
-// Template IDs. A definition keeps its ID for ever and in every observation
-// domain: collectors that key templates by exporter address alone would mix up
-// two definitions of one ID.
-const (
-	coreIPv4ID = 256
-	coreIPv6ID = 257
-)
+var macs = []string{"sourceMacAddress", "destinationMacAddress"}
 
-// coreElements is the core template behind the addresses: what every collector
-// wants and none chokes on. IANA elements only, since some collectors refuse a
-// template with an enterprise element that they do not know.
-var coreElements = []element{
-	{name: "sourceTransportPort", source: sourcePort},
-	{name: "destinationTransportPort", source: destinationPort},
-	{name: "protocolIdentifier", source: protocol},
-	{name: "octetDeltaCount", source: octets},
-	{name: "packetDeltaCount", source: packets},
-	{name: "flowStartMilliseconds", source: start},
-	{name: "flowEndMilliseconds", source: end},
-	{name: "ingressInterface", source: ingress},
-	{name: "egressInterface", source: egress},
-	{name: "flowDirection", source: direction},
-	{name: "samplingInterval", source: sampling},
-	// Registered as unsigned32, but NetFlow v9 made it one octet and so do all
-	// routers: collectors that get four read nonsense.
-	{name: "forwardingStatus", source: forwarding, length: 1},
-	{name: "firewallEvent", source: firewall},
+var vrfs = []string{"ingressVRFID", "egressVRFID"}
+
+const defaultRate = 20_000
+
+var presets = []Preset{
+	{
+		Name: "generic", For: "any collector: elements of IANA that all know",
+		Elements: core,
+	},
+	{
+		Name: "ntopng", For: "ntopng behind nProbe: denied flows have one packet, since nProbe discards those without",
+		Elements: core, DeniedCountOne: true,
+	},
+	{
+		Name: "elastiflow", For: "ElastiFlow: MAC addresses; a rate for one licence unit",
+		Elements: coreAnd(macs...), Rate: 4000,
+	},
+	{
+		Name: "nfdump", For: "nfdump's nfcapd: MAC addresses, VRF ids",
+		Elements: coreAnd(slices.Concat(macs, vrfs)...),
+	},
+	{
+		Name: "pmacct", For: "pmacct's nfacctd: MAC addresses",
+		Elements: coreAnd(macs...),
+	},
+	{
+		Name: "goflow2", For: "goflow2, and what is built on it: MAC addresses",
+		Elements: coreAnd(macs...),
+	},
+	{
+		Name: "akvorado", For: "Akvorado: MAC addresses, VRF ids; the sampling interval that it wants is in all presets",
+		Elements: coreAnd(slices.Concat(macs, vrfs)...),
+	},
+	{
+		Name: "elk", For: "Logstash and Filebeat: MAC addresses, one id for both ways of a flow, why a flow was reported",
+		Elements: coreAnd(slices.Concat(macs, []string{"flowId", "flowEndReason"})...), Rate: 10_000,
+	},
+	{
+		Name: "telegraf", For: "Telegraf: MAC addresses, names of interface and target, why a flow was reported",
+		Elements: coreAnd(slices.Concat(macs, []string{"flowEndReason", "interfaceName", "VRFname"})...),
+	},
+	{
+		Name: "vflow", For: "vFlow: elements of IANA alone, since it drops records with others",
+		Elements: core, knowsIANAOnly: true,
+	},
+	{
+		Name: "solarwinds", For: "SolarWinds NTA: what it asks for in each template",
+		Elements: core,
+	},
+	{
+		Name: "prtg", For: "PRTG: a rate for its probe",
+		Elements: core, Rate: 5000,
+	},
 }
 
-var core = sync.OnceValues(func() (*Set, error) {
-	v4, err := build(coreIPv4ID, "core-ipv4", append([]element{
-		{name: "sourceIPv4Address", source: sourceIPv4},
-		{name: "destinationIPv4Address", source: destinationIPv4},
-	}, coreElements...)...)
-	if err != nil {
-		return nil, err
-	}
-	v6, err := build(coreIPv6ID, "core-ipv6", append([]element{
-		{name: "sourceIPv6Address", source: sourceIPv6},
-		{name: "destinationIPv6Address", source: destinationIPv6},
-	}, coreElements...)...)
-	if err != nil {
-		return nil, err
-	}
-	return &Set{Name: "generic", IPv4: v4, IPv6: v6}, nil
-})
+// Presets returns all presets, the one for any collector first.
+func Presets() []Preset { return slices.Clone(presets) }
 
-// Presets returns the names that Preset knows.
-func Presets() []string { return []string{"generic"} }
-
-// Preset returns the templates for a kind of collector.
-func Preset(name string) (*Set, error) {
-	if name != "generic" {
-		return nil, fmt.Errorf("preset %q is not known; known: %s", name, strings.Join(Presets(), ", "))
+// PresetNames returns the names of all presets.
+func PresetNames() []string {
+	names := make([]string, len(presets))
+	for i := range presets {
+		names[i] = presets[i].Name
 	}
-	return core()
+	return names
+}
+
+// PresetFor returns the preset of a name; the empty name is the generic one.
+func PresetFor(name string) (Preset, error) {
+	if name == "" {
+		name = presets[0].Name
+	}
+	i := slices.IndexFunc(presets, func(p Preset) bool { return p.Name == name })
+	if i < 0 {
+		return Preset{}, fmt.Errorf("preset: want %s, got %q", strings.Join(PresetNames(), ", "), name)
+	}
+	p := presets[i]
+	if p.Rate == 0 {
+		p.Rate = defaultRate
+	}
+	return p, nil
 }

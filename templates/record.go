@@ -3,8 +3,7 @@ package templates
 import "net/netip"
 
 // Record is a flow record as far as any template here can carry it: the values
-// of all information elements that this program can fill. It is a plain value
-// and holds no other memory.
+// of all information elements that this program can fill.
 type Record struct {
 	Source, Destination netip.Addr // of the same family
 	Start, End          int64      // milliseconds since the Unix epoch
@@ -12,9 +11,13 @@ type Record struct {
 	// Packets and Octets are what went from Source to Destination since Start
 	// (deltas); Octets include headers.
 	Packets, Octets uint64
-	// ReversePackets and ReverseOctets are what came back, for bidirectional
-	// records (RFC 5103). Unidirectional templates leave them out.
+	// ReversePackets and ReverseOctets are what came back, in bidirectional
+	// records (RFC 5103); 0 in all others.
 	ReversePackets, ReverseOctets uint64
+
+	// Context is what the record has in common with others, which it outlives
+	// until the record is encoded; nil is nothing.
+	Context *Context
 
 	SourcePort, DestinationPort uint16
 
@@ -25,7 +28,48 @@ type Record struct {
 	Direction        FlowDirection    // as the VM's interface sees it
 	FirewallEvent    FirewallEvent    // what happened to the flow
 	ForwardingStatus ForwardingStatus // what happened to its packets
+	Encryption       uint8            // value of azureEncryption
+	FlowState        FlowState        // value of azureFlowState
 }
+
+// Context is what the flow records of one interface, rule and flow log have in
+// common. Texts may be empty.
+type Context struct {
+	MAC                  [6]byte    // of the network interface
+	Exporter             netip.Addr // on whose behalf records are sent; not valid if there is none
+	VRF                  uint32     // number of what the flow log is set on: a virtual network, a subnet, a security group
+	VRFName              string     // its name
+	InterfaceName        string     // of the network interface
+	InterfaceDescription string
+
+	Rule                 string // the access rule that decided
+	ACL, FlowLog, Target ResourceID
+	Subscription, Region string
+	ResourceGroup        string
+}
+
+// ResourceID is an Azure resource id, whole and as a name for people.
+type ResourceID struct{ Long, Short string }
+
+func (r ResourceID) form(long bool) string {
+	if long {
+		return r.Long
+	}
+	return r.Short
+}
+
+var noContext Context
+
+// context returns the record's context, which is never nil.
+func (r *Record) context() *Context {
+	if r.Context == nil {
+		return &noContext
+	}
+	return r.Context
+}
+
+// bidirectional reports whether anything came back.
+func (r *Record) bidirectional() bool { return r.ReversePackets|r.ReverseOctets != 0 }
 
 // FlowDirection is the value of information element 61 (RFC 7012, IANA).
 type FlowDirection uint8
@@ -57,3 +101,28 @@ const (
 	DroppedUnknown ForwardingStatus = 128 // dropped, for no reason of the list
 	DroppedByACL   ForwardingStatus = 129 // dropped, denied by an access list
 )
+
+// FlowState is the value of our own element azureFlowState: what Azure says that
+// the tuple is in the flow's life.
+type FlowState uint8
+
+// The states.
+const (
+	NoState FlowState = iota // version 1 has none, nor have denied flows
+	StateBegin
+	StateContinue
+	StateEnd
+)
+
+// reason is the value of information element 136 (RFC 7012, IANA): why the flow
+// was reported.
+func (s FlowState) reason() byte {
+	switch s {
+	case StateContinue:
+		return 2 // active timeout
+	case StateEnd:
+		return 3 // end of flow detected
+	default:
+		return 0
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 func generic(tb testing.TB) *Set {
 	tb.Helper()
-	set, err := Preset("generic")
+	set, err := New(Config{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestAppendKnownBytes(t *testing.T) {
 		{record6(), "fd000000000000000000000000000006" + "20010db8000000000000000000000001" + tail},
 	} {
 		template := set.For(&tc.record)
-		got := template.Append([]byte{0xEE}, &tc.record)
+		got := template.Append([]byte{0xEE}, &tc.record, 0)
 		if diff := cmp.Diff("ee"+tc.want, hex.EncodeToString(got)); diff != "" {
 			t.Errorf("template %d record (-want +got):\n%s", template.ID, diff)
 		}
@@ -115,7 +115,7 @@ func TestAppendKnownBytes(t *testing.T) {
 func TestAppendDecodesWithGoIPFIX(t *testing.T) {
 	r := record4()
 	template := generic(t).IPv4
-	b := template.Append(nil, &r)
+	b := template.Append(nil, &r, 0)
 	got := map[string]uint64{}
 	for _, f := range template.Fields() {
 		e, err := registry.GetInfoElement(f.Name, registry.IANAEnterpriseID)
@@ -164,8 +164,8 @@ func TestAppendDoesNotAllocate(t *testing.T) {
 	r4, r6 := record4(), record6()
 	b := make([]byte, 0, 1400)
 	if n := testing.AllocsPerRun(100, func() {
-		b = set.IPv4.Append(b[:0], &r4)
-		b = set.IPv6.Append(b, &r6)
+		b = set.IPv4.Append(b[:0], &r4, 0)
+		b = set.IPv6.Append(b, &r6, 0)
 	}); n != 0 {
 		t.Errorf("two records took %v allocations, want none", n)
 	}
@@ -177,29 +177,30 @@ func TestCoreRunSaysWhatTheStepsSay(t *testing.T) {
 	set := generic(t)
 	for _, r := range []Record{record4(), record6()} {
 		fast := set.For(&r)
-		if len(fast.steps) != 3 {
-			t.Fatalf("template %d has %d steps, want two addresses and the run", fast.ID, len(fast.steps))
+		steps := fast.parts[0].steps
+		if len(steps) != 3 {
+			t.Fatalf("template %d has %d steps, want two addresses and the run", fast.ID, len(steps))
 		}
 		slow := *fast
-		slow.steps = slow.steps[:2:2]
-		offset := fast.steps[2].offset
+		slow.parts = []part{{steps: steps[:2:2], length: fast.length}}
+		offset := steps[2].offset
 		for i, f := range fast.Fields()[2:] {
-			slow.steps = append(slow.steps, step{coreElements[i].source, offset})
+			slow.parts[0].steps = append(slow.parts[0].steps, step{coreSources[i], offset, int32(f.Length)})
 			offset += int32(f.Length)
 		}
 		if int(offset) != fast.Length() {
 			t.Fatalf("the fields end at %d, want %d", offset, fast.Length())
 		}
-		if diff := cmp.Diff(hex.EncodeToString(slow.Append(nil, &r)), hex.EncodeToString(fast.Append(nil, &r))); diff != "" {
+		if diff := cmp.Diff(hex.EncodeToString(slow.Append(nil, &r, 0)), hex.EncodeToString(fast.Append(nil, &r, 0))); diff != "" {
 			t.Errorf("template %d (-fields +run):\n%s", fast.ID, diff)
 		}
 	}
 }
 
 func TestPresetUnknown(t *testing.T) {
-	_, err := Preset("ntop")
-	if want := `preset "ntop" is not known; known: generic`; err == nil || err.Error() != want {
-		t.Errorf("Preset(ntop) = %v, want %s", err, want)
+	_, err := New(Config{Preset: "ntop"})
+	if want := `preset: want generic, ntopng, elastiflow, nfdump, pmacct, goflow2, akvorado, elk, telegraf, vflow, solarwinds, prtg, got "ntop"`; err == nil || err.Error() != want {
+		t.Errorf("New(ntop) = %v, want %s", err, want)
 	}
 }
 
@@ -235,7 +236,7 @@ func BenchmarkAppend(b *testing.B) {
 			b.SetBytes(int64(t.Length()))
 			b.ReportAllocs()
 			for b.Loop() {
-				buf = t.Append(buf[:0], &bc.r)
+				buf = t.Append(buf[:0], &bc.r, 0)
 			}
 		})
 	}

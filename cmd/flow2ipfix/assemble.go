@@ -89,7 +89,7 @@ func azureBackend(a *config.Azure) (*azblob.Backend, error) {
 }
 
 func exporterConfig(c *config.Collector) (exporter.Config, error) {
-	set, err := templates.Preset(c.Preset)
+	set, err := templates.New(templates.Config{Preset: c.Preset})
 	if err != nil {
 		return exporter.Config{}, err
 	}

@@ -51,7 +51,7 @@ func TestConfigKnowsWhatThereIs(t *testing.T) {
 		keys[k.Path] = k
 	}
 	for path, want := range map[string][]string{
-		"collectors[].preset":        templates.Presets(),
+		"collectors[].preset":        templates.PresetNames(),
 		"sources[].azure.credential": azblob.Credentials,
 		"sources[].azure.cloud":      azblob.CloudNames,
 	} {

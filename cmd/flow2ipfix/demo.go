@@ -60,7 +60,7 @@ func demo(ctx context.Context, u *ui) error {
 	if err != nil {
 		return err
 	}
-	set, err := templates.Preset("generic")
+	set, err := templates.New(templates.Config{})
 	if err != nil {
 		return err
 	}
@@ -152,21 +152,22 @@ func awaitRecords(ctx context.Context, c *collect.Collector, n uint64) {
 	}
 }
 
-// demoSink prints records and adds them up.
+// demoSink prints flow records and adds them up.
 type demoSink struct {
 	*collect.Table
 	sums sums
 }
 
 func (d *demoSink) Write(r *collect.Record) error {
-	if !r.Options {
-		d.sums.packets += r.Packets()
-		d.sums.bytes += r.Octets()
-		if r.Decision() == collect.Denied {
-			d.sums.denied++
-		}
-		d.sums.records++
+	if r.Options {
+		return nil
 	}
+	d.sums.packets += r.Packets()
+	d.sums.bytes += r.Octets()
+	if r.Decision() == collect.Denied {
+		d.sums.denied++
+	}
+	d.sums.records++
 	return d.Table.Write(r)
 }
 

@@ -141,7 +141,7 @@ func (f *replayFlags) config() (bridge.Config, error) {
 	if f.speed < 0 {
 		errs = append(errs, fmt.Errorf("--speed: want 0 or more, got %v", f.speed))
 	}
-	set, err := templates.Preset(f.preset)
+	set, err := templates.New(templates.Config{Preset: f.preset})
 	if err != nil {
 		errs = append(errs, fmt.Errorf("--%w", err))
 	}

@@ -19,7 +19,7 @@ func newTemplates(u *ui) *cobra.Command {
 		Short: "print the templates and where each Azure field goes",
 		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			set, err := templates.Preset(preset)
+			set, err := templates.New(templates.Config{Preset: preset})
 			if err != nil {
 				return &usageError{fmt.Errorf("--%w", err), "see flow2ipfix templates --help"}
 			}
@@ -37,7 +37,7 @@ func newTemplates(u *ui) *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.SortFlags = false
-	fl.StringVar(&preset, "preset", "generic", "templates for a kind of collector: "+strings.Join(templates.Presets(), ", "))
+	fl.StringVar(&preset, "preset", "generic", "templates for a kind of collector: "+strings.Join(templates.PresetNames(), ", "))
 	fl.StringVar(&format, "format", "table", "table, markdown or json")
 	return cmd
 }
@@ -114,7 +114,7 @@ func templatesJSON(out io.Writer, set *templates.Set) error {
 		Templates []template `json:"templates"`
 		Mapping   []mapping  `json:"mapping"`
 	}
-	doc.Preset = set.Name
+	doc.Preset = set.Preset.Name
 	for _, t := range set.Templates() {
 		tj := template{ID: t.ID, Name: t.Name, Octets: t.Length()}
 		for _, f := range t.Fields() {
