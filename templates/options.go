@@ -232,10 +232,10 @@ func (s *Set) OptionsRecords(r *Report, emit func(t *OptionsTemplate, record []b
 		for i := range rows {
 			b = b[:0]
 			for _, f := range t.Scope {
-				b = s.appendOption(b, t, &f, r, i)
+				b = s.appendOption(b, &f, r, i)
 			}
 			for _, f := range t.Fields {
-				b = s.appendOption(b, t, &f, r, i)
+				b = s.appendOption(b, &f, r, i)
 			}
 			if err := emit(t, b); err != nil {
 				return err
@@ -256,8 +256,8 @@ const (
 	semanticsIdentifier = 4
 )
 
-// appendOption appends one field of the i-th options data record of a template.
-func (s *Set) appendOption(dst []byte, t *OptionsTemplate, f *Field, r *Report, i int) []byte {
+// appendOption appends one field of an options data record: the i-th of its kind.
+func (s *Set) appendOption(dst []byte, f *Field, r *Report, i int) []byte {
 	name := ""
 	value := uint64(0)
 	switch f.Name {

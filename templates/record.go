@@ -51,13 +51,6 @@ type Context struct {
 // ResourceID is an Azure resource id, whole and as a name for people.
 type ResourceID struct{ Long, Short string }
 
-func (r ResourceID) form(long bool) string {
-	if long {
-		return r.Long
-	}
-	return r.Short
-}
-
 var noContext Context
 
 // context returns the record's context, which is never nil.
