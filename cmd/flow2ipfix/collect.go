@@ -13,9 +13,7 @@ import (
 )
 
 func newCollect(u *ui) *cobra.Command {
-	var listen, format string
-	var limit uint64
-	var duration time.Duration
+	var o collectOptions
 	cmd := &cobra.Command{
 		Use:     "collect --listen URL",
 		Short:   "receive IPFIX or NetFlow and print it",
@@ -23,31 +21,41 @@ func newCollect(u *ui) *cobra.Command {
 		Example: collectExamples,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if listen == "" {
+			if o.listen == "" {
 				return usagef("see flow2ipfix collect --help", "--listen: want a URL, like --listen udp://127.0.0.1:4739")
 			}
-			if format != "table" && format != "json" {
-				return usagef("see flow2ipfix collect --help", "--format: want table or json, got %q", format)
+			if o.format != "table" && o.format != "json" {
+				return usagef("see flow2ipfix collect --help", "--format: want table or json, got %q", o.format)
 			}
-			if duration < 0 {
-				return usagef("see flow2ipfix collect --help", "--for: want 0 or more, got %v", duration)
+			if o.duration < 0 {
+				return usagef("see flow2ipfix collect --help", "--for: want 0 or more, got %v", o.duration)
 			}
-			return runCollect(cmd.Context(), u, listen, format, limit, duration)
+			return runCollect(cmd.Context(), u, o)
 		},
 	}
 	fl := cmd.Flags()
 	fl.SortFlags = false
-	fl.StringVar(&listen, "listen", "", "where to listen: udp://HOST:PORT or tcp://HOST:PORT; or file:PATH (file:- for standard input) to read an IPFIX file")
-	fl.StringVar(&format, "format", "table", "table, or json for an object a line")
-	fl.Uint64Var(&limit, "count", 0, "stop after so many records; 0 goes on")
-	fl.DurationVar(&duration, "for", 0, "stop after so long, like 30s; 0 goes on")
+	fl.StringVar(&o.listen, "listen", "", "where to listen: udp://HOST:PORT or tcp://HOST:PORT; or file:PATH (file:- for standard input) to read an IPFIX file")
+	fl.StringVar(&o.format, "format", "table", "table, or json for an object a line")
+	fl.Uint64Var(&o.limit, "count", 0, "stop after so many flow records; 0 goes on")
+	fl.DurationVar(&o.duration, "for", 0, "stop after so long, like 30s; 0 goes on")
+	fl.Uint32Var(&o.enterprise, "enterprise-number", 0, "the private enterprise number of azureRule and its like; 0 for the names that the exporter tells")
 	return cmd
 }
 
-func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64, duration time.Duration) error {
-	c, err := collect.Listen(ctx, listen, collect.Options{OnError: func(err error) {
-		u.warn(err, "")
-	}})
+// collectOptions are the flags of collect.
+type collectOptions struct {
+	listen, format string
+	limit          uint64
+	duration       time.Duration
+	enterprise     uint32
+}
+
+func runCollect(ctx context.Context, u *ui, o collectOptions) error {
+	c, err := collect.Listen(ctx, o.listen, collect.Options{
+		OnError:          func(err error) { u.warn(err, "") },
+		EnterpriseNumber: o.enterprise,
+	})
 	if errors.Is(err, collect.ErrURL) {
 		return &usageError{err, "see flow2ipfix collect --help"}
 	}
@@ -60,16 +68,16 @@ func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64,
 	}
 	u.notef("%s %s", verb, c.URL())
 	var printer collect.Sink = collect.NewTable(u.out, collect.TableOptions{})
-	if format == "json" {
+	if o.format == "json" {
 		printer = collect.NewJSON(u.out)
 	}
 	limited := ctx
-	if duration > 0 {
+	if o.duration > 0 {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeout(ctx, duration)
+		limited, cancel = context.WithTimeout(ctx, o.duration)
 		defer cancel()
 	}
-	sink := &limitedSink{Sink: printer, limit: limit}
+	sink := &limitedSink{Sink: printer, limit: o.limit}
 	err = c.Run(limited, sink)
 	s := c.Stats()
 	u.notef("%s", collectedText(s))
@@ -81,14 +89,18 @@ func runCollect(ctx context.Context, u *ui, listen, format string, limit uint64,
 		return err
 	case ctx.Err() != nil:
 		return exitCode(exitInterrupted)
-	case sink.seen < limit:
-		return fmt.Errorf("%s came, want %s", count(sink.seen, "record"), thousands(limit))
+	case s.DataRecords < o.limit:
+		return fmt.Errorf("%s came, want %s", count(s.DataRecords, "flow record"), thousands(o.limit))
 	}
 	return nil
 }
 
 func collectedText(s collect.Stats) string {
-	text := fmt.Sprintf("%s in %s, %s", count(s.DataRecords, "record"), count(s.Messages, "message"), size(s.Bytes))
+	text := count(s.DataRecords, "record")
+	if s.OptionRecords > 0 {
+		text += " and " + count(s.OptionRecords, "option record")
+	}
+	text += fmt.Sprintf(" in %s, %s", count(s.Messages, "message"), size(s.Bytes))
 	for _, bad := range []struct {
 		n    uint64
 		noun string
@@ -106,7 +118,7 @@ func collectedText(s collect.Stats) string {
 	return text
 }
 
-// limitedSink stops after limit records; 0 is no limit.
+// limitedSink stops after limit flow records; 0 is no limit.
 type limitedSink struct {
 	collect.Sink
 	limit, seen uint64
@@ -115,6 +127,9 @@ type limitedSink struct {
 func (l *limitedSink) Write(r *collect.Record) error {
 	if err := l.Sink.Write(r); err != nil {
 		return err
+	}
+	if r.Options {
+		return nil
 	}
 	if l.seen++; l.seen == l.limit {
 		return collect.ErrStop

@@ -43,7 +43,16 @@ func cat(parts ...any) []byte {
 	return out
 }
 
+// ownNumber is the enterprise number of flow2ipfix's own elements in the tests;
+// 32473 is for documentation (RFC 5612), and theirs of which nothing is known.
+const ownNumber = 64999
+
 func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// ip4739 is an exporter.
+func ip4739(last byte) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, last}), 4739)
+}
 
 // set is a set (flow set in v9) with its header.
 func set(id uint16, parts ...any) []byte {
@@ -136,7 +145,10 @@ func decode(t testing.TB, datagrams bool, messages ...[]byte) decoded {
 		buf bytes.Buffer
 	)
 	printer := NewJSON(&buf)
-	d := newDecoder(printer.Write, func(err error) { out.errors = append(out.errors, err.Error()) })
+	d := newDecoder(printer.Write, Options{
+		OnError:          func(err error) { out.errors = append(out.errors, err.Error()) },
+		EnterpriseNumber: ownNumber,
+	})
 	from := netip.MustParseAddrPort("192.0.2.1:4739")
 	s := newSession(from, from.String())
 	for _, m := range messages {

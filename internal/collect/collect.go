@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 
@@ -66,6 +65,11 @@ type Options struct {
 	// goroutine that calls the sink and must not block. Nil: they are only
 	// counted.
 	OnError func(error)
+
+	// EnterpriseNumber is the private enterprise number under which flow2ipfix
+	// was told to send its own elements (azureRule and others), so that they
+	// have names. 0: they have those that the exporter tells (RFC 5610).
+	EnterpriseNumber uint32
 }
 
 // Stats counts what a collector has seen. All counters start at 0 and only
@@ -89,7 +93,6 @@ type Stats struct {
 // once with Run.
 type Collector struct {
 	url     string
-	addr    netip.AddrPort
 	source  source
 	opts    Options
 	started atomic.Bool
@@ -102,9 +105,6 @@ type Collector struct {
 // URL returns the URL the collector listens on, with the port that was picked
 // where port 0 was asked for.
 func (c *Collector) URL() string { return c.url }
-
-// Addr returns the local address and port; the zero value for files.
-func (c *Collector) Addr() netip.AddrPort { return c.addr }
 
 // Stats returns the counters as they were after the last whole message. It is
 // safe for concurrent use, also while Run runs and after it.
@@ -169,7 +169,7 @@ func (c *Collector) Run(ctx context.Context, sink Sink) error {
 // consume decodes what the readers queue, until they close the queue or the
 // sink fails.
 func (c *Collector) consume(in *intake, sink Sink) (err error) {
-	d := newDecoder(sink.Write, c.opts.OnError)
+	d := newDecoder(sink.Write, c.opts)
 	defer func() {
 		c.publish(d.stats)
 		if flushErr := sink.Flush(); flushErr != nil && (err == nil || errors.Is(err, ErrStop)) {

@@ -96,8 +96,8 @@ func send(t *testing.T, conn net.Conn, messages ...[]byte) {
 
 func TestUDP(t *testing.T) {
 	c := run(t, "udp://127.0.0.1:0")
-	if c.Addr().Port() == 0 || c.URL() != "udp://"+c.Addr().String() {
-		t.Fatalf("address %s, url %s", c.Addr(), c.URL())
+	if !strings.HasPrefix(c.URL(), "udp://127.0.0.1:") || strings.HasSuffix(c.URL(), ":0") {
+		t.Fatalf("url %s", c.URL())
 	}
 	a, b := dial(t, c.Collector), dial(t, c.Collector)
 	flow := set(256, web.record())

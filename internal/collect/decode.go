@@ -32,11 +32,18 @@ type decoder struct {
 	exporters map[netip.AddrPort]*session
 	fields    int // held by templates, of maxTemplateFields
 	streams   int // held by sequences, of maxStreams
+	types     int // held by descriptions of elements, of maxTypes
+	own       map[elementKey]element
 	record    Record
 }
 
-func newDecoder(write func(*Record) error, onError func(error)) *decoder {
-	return &decoder{write: write, onError: onError, exporters: make(map[netip.AddrPort]*session)}
+func newDecoder(write func(*Record) error, opts Options) *decoder {
+	return &decoder{
+		write:     write,
+		onError:   opts.OnError,
+		exporters: make(map[netip.AddrPort]*session),
+		own:       ownElements(opts.EnterpriseNumber),
+	}
 }
 
 // message is what the sets of one message have in common.
@@ -282,6 +289,9 @@ func (d *decoder) withdraw(m message, options bool, body []byte) error {
 func (d *decoder) dataSet(m message, t *template, body []byte) (records uint32, whole bool, err error) {
 	r := &d.record
 	r.TemplateID, r.Options = t.id, t.options
+	if len(body) >= t.minimum {
+		d.describe(m, t)
+	}
 	for len(body) >= t.minimum {
 		n, ok := t.measure(body)
 		if !ok {
@@ -301,6 +311,7 @@ func (d *decoder) dataSet(m message, t *template, body []byte) (records uint32, 
 		records++
 		if t.options {
 			d.stats.OptionRecords++
+			d.learnType(m.session, r)
 		} else {
 			d.stats.DataRecords++
 		}

@@ -153,7 +153,7 @@ func TestDecode(t *testing.T) {
 					set(257, uint32(3), uint32(100), "eth0")),
 			},
 			want: []string{
-				prefix9 + `"domain":3,"sequence":41,"template":256,"fields":{"sourceIPv4Address":"10.0.0.4","flowEndSysUpTime":99000,"flowStartSysUpTime":40000}}`,
+				prefix9 + `"domain":3,"sequence":41,"template":256,"fields":{"sourceIPv4Address":"10.0.0.4","flowEndSysUpTime":99000,"flowEndMilliseconds":"2026-11-21T02:59:59.000Z","flowStartSysUpTime":40000,"flowStartMilliseconds":"2026-11-21T02:59:00.000Z"}}`,
 				prefix9 + `"domain":3,"sequence":41,"template":257,"options":true,"fields":{"scopeSystem":null,"scopeInterface":3,"samplingInterval":100,"interfaceName":"eth0"}}`,
 			},
 			stats: Stats{DataRecords: 1, OptionRecords: 1, Templates: 2},
@@ -188,7 +188,8 @@ func TestDecode(t *testing.T) {
 const netflow5Line = `{"exporter":"192.0.2.1:4739","protocol":"netflow5","export_time":"2026-11-21T03:00:00.250Z",` +
 	`"domain":258,"sequence":9,"template":0,"fields":{"sourceIPv4Address":"10.0.0.4","destinationIPv4Address":"198.51.100.7",` +
 	`"ipNextHopIPv4Address":"10.0.0.1","ingressInterface":0,"egressInterface":3,"packetDeltaCount":12,"octetDeltaCount":3400,` +
-	`"flowStartSysUpTime":40000,"flowEndSysUpTime":99000,"sourceTransportPort":443,"destinationTransportPort":52344,` +
+	`"flowStartSysUpTime":40000,"flowStartMilliseconds":"2026-11-21T02:59:00.250Z",` +
+	`"flowEndSysUpTime":99000,"flowEndMilliseconds":"2026-11-21T02:59:59.250Z","sourceTransportPort":443,"destinationTransportPort":52344,` +
 	`"tcpControlBits":27,"protocolIdentifier":6,"ipClassOfService":0,"bgpSourceAsNumber":0,"bgpDestinationAsNumber":0,` +
 	`"sourceIPv4PrefixLength":24,"destinationIPv4PrefixLength":0}}`
 

@@ -20,6 +20,9 @@ const (
 
 	// maxElementID is past the last element that go-ipfix knows.
 	maxElementID = 1023
+
+	// lastScopeType is the last scope type of RFC 3954 §6.1.
+	lastScopeType = 5
 )
 
 // elementKey names an information element; enterprise 0 is IANA.
@@ -51,35 +54,58 @@ var elements = sync.OnceValue(func() map[elementKey]element {
 	return all
 })
 
-// scopes are the scope types of NetFlow v9 options templates (RFC 3954 §6.1).
-// They are not information elements.
-var scopes = map[uint16]string{
-	1: "scopeSystem", 2: "scopeInterface", 3: "scopeLineCard", 4: "scopeCache", 5: "scopeTemplate",
-}
-
-// describe names an information element. What the registry does not know is
-// "ie<id>" or "pen<enterprise>/<id>", without a type.
-func describe(enterprise uint32, id uint16) element {
-	if e, ok := elements()[elementKey{enterprise, id}]; ok {
-		return e
-	}
+// ownElements returns the elements that flow2ipfix sends under an enterprise
+// number of its operator's; none if the number is 0.
+func ownElements(enterprise uint32) map[elementKey]element {
+	own := make(map[elementKey]element)
 	if enterprise == 0 {
-		return element{fmt.Sprintf("ie%d", id), entities.OctetArray}
+		return own
 	}
-	return element{fmt.Sprintf("pen%d/%d", enterprise, id), entities.OctetArray}
+	for i, e := range []element{
+		{"azureRule", entities.String},
+		{"azureAcl", entities.String},
+		{"azureFlowLog", entities.String},
+		{"azureTargetResource", entities.String},
+		{"azureSubscription", entities.String},
+		{"azureRegion", entities.String},
+		{"azureResourceGroup", entities.String},
+		{"azureEncryption", entities.Unsigned8},
+		{"azureFlowState", entities.Unsigned8},
+	} {
+		own[elementKey{enterprise, uint16(i + 1)}] = e
+	}
+	return own
 }
 
-// layout turns the fields of a template into those of its records.
-func layout(version uint16, scopeCount int, fields []netflow.Field) []Field {
+// scopes are the scope types of NetFlow v9 options templates (RFC 3954 §6.1).
+// They are not information elements; what is above them is taken for one.
+var scopes = [lastScopeType + 1]string{
+	"scope0", "scopeSystem", "scopeInterface", "scopeLineCard", "scopeCache", "scopeTemplate",
+}
+
+// describe names an information element by the first map that knows it. What
+// none knows is "ie<id>" or "pen<enterprise>/<id>", without a type.
+func describe(key elementKey, known []map[elementKey]element) element {
+	for _, m := range known {
+		if e, ok := m[key]; ok {
+			return e
+		}
+	}
+	if key.enterprise == 0 {
+		return element{fmt.Sprintf("ie%d", key.id), entities.OctetArray}
+	}
+	return element{fmt.Sprintf("pen%d/%d", key.enterprise, key.id), entities.OctetArray}
+}
+
+// layout turns the fields of a template into those of its records, described by
+// what is known.
+func layout(version uint16, scopeCount int, fields []netflow.Field, known ...map[elementKey]element) []Field {
 	out := make([]Field, len(fields))
 	used := make(map[string]int, len(fields))
 	for i, f := range fields {
-		e := describe(f.Pen, f.Type)
-		if i < scopeCount && version == versionNetFlow9 {
+		e := describe(elementKey{f.Pen, f.Type}, known)
+		if i < scopeCount && version == versionNetFlow9 && f.Type <= lastScopeType {
 			e = element{scopes[f.Type], entities.Unsigned64}
-			if e.name == "" {
-				e.name = fmt.Sprintf("scope%d", f.Type)
-			}
 		}
 		out[i] = Field{Enterprise: f.Pen, ID: f.Type, Name: e.name, Scope: i < scopeCount, kind: e.kind}
 		// A template may hold an element more than once; names in JSON

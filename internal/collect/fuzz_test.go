@@ -3,7 +3,9 @@ package collect
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -29,6 +31,10 @@ func FuzzMessage(f *testing.F) {
 		netflow9Message(5, 7, 3, set(0, core4), set(256, web.record()),
 			set(1, uint16(257), uint16(4), uint16(8), fieldSpecs([]spec{{1, 0}, {34, 4}, {82, 4}})), set(257, make([]byte, 16))),
 		netflow5Message(9, 2),
+		ipfixMessage(5, 7, set(3, typesRecord), set(2, templateRecord(256, spec{1, 65535, 32473}, spec{1, 2, ownNumber}, spec{1, 8, 29305})),
+			set(256, uint8(2), "ok", uint16(300), uint64(5)), set(400, typeOf(32473, 1, 13, "answer"), typeOf(ownNumber, 1, 2, "a\x1b")),
+			set(256, uint8(255), uint16(2), "ok", uint16(300), uint64(5))),
+		netflow9Message(5, 7, 2, set(0, templateRecord(256, spec{22, 4}, spec{21, 4}, spec{160, 8})), set(256, make([]byte, 16))),
 		append(ipfixMessage(0, 7, set(2, core4)), ipfixMessage(0, 7, set(256, web.record()))...),
 	} {
 		f.Add(seed)
@@ -38,7 +44,7 @@ func FuzzMessage(f *testing.F) {
 			return
 		}
 		var out bytes.Buffer
-		table, printer := NewTable(&out, TableOptions{Options: true}), NewJSON(&out)
+		table, printer := NewTable(&out, TableOptions{}), NewJSON(&out)
 		var fields, values int // of all records, and of those since the last message
 		var first [][]byte     // the values of the first time
 		write := func(r *Record) error {
@@ -59,7 +65,7 @@ func FuzzMessage(f *testing.F) {
 			viewOf(r)
 			return table.Write(r)
 		}
-		d := newDecoder(write, func(error) {})
+		d := newDecoder(write, Options{OnError: func(error) {}, EnterpriseNumber: ownNumber})
 		check := func(p *packet) {
 			fields, values = 0, 0
 			if err := d.packet(p); err != nil {
@@ -68,8 +74,8 @@ func FuzzMessage(f *testing.F) {
 			if values > len(p.data) || fields > (1+maxEmptyFields)*len(p.data) {
 				t.Fatalf("%d fields with %d bytes out of a message of %d bytes", fields, values, len(p.data))
 			}
-			if held := heldFields(d, p.session); d.fields != held {
-				t.Fatalf("%d template fields counted, %d held", d.fields, held)
+			if fields, types := held(d, p.session); d.fields != fields || d.types != types {
+				t.Fatalf("%d template fields and %d types counted, %d and %d held", d.fields, d.types, fields, types)
 			}
 		}
 		d.write = func(r *Record) error {
@@ -93,20 +99,20 @@ func FuzzMessage(f *testing.F) {
 	})
 }
 
-// heldFields counts the fields of the templates of all datagram sessions and
-// of stream, if there is one.
-func heldFields(d *decoder, stream *session) (n int) {
-	for _, s := range d.exporters {
-		for _, t := range s.templates {
-			n += len(t.fields)
-		}
-	}
+// held counts the template fields and the types of elements of all datagram
+// sessions and of stream, if there is one.
+func held(d *decoder, stream *session) (fields, types int) {
+	sessions := slices.Collect(maps.Values(d.exporters))
 	if stream != nil {
-		for _, t := range stream.templates {
-			n += len(t.fields)
+		sessions = append(sessions, stream)
+	}
+	for _, s := range sessions {
+		types += len(s.types)
+		for _, t := range s.templates {
+			fields += len(t.fields)
 		}
 	}
-	return n
+	return fields, types
 }
 
 // compare decodes an IPFIX message by goflow2 alone, where that is safe: where
@@ -165,7 +171,7 @@ func BenchmarkMessage(b *testing.B) {
 		"json":   NewJSON(discard{}),
 	} {
 		b.Run(name, func(b *testing.B) {
-			d := newDecoder(sink.Write, nil)
+			d := newDecoder(sink.Write, Options{})
 			s := newSession(netip.AddrPort{}, "bench")
 			if err := d.message(s, ipfixMessage(0, 7, set(2, core4))); err != nil {
 				b.Fatal(err)

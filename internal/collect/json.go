@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -29,6 +28,9 @@ const outputBufferBytes = 64 << 10
 //	domain, sequence, template  numbers, of the message and the set
 //	options      true, and only there for option records
 //	fields       an object: a value by the name of its information element
+//
+// A time in ms of the exporter's sysUpTime, as NetFlow has them, is followed by
+// what it amounts to, as flowStartMilliseconds or flowEndMilliseconds.
 //
 // Numbers are numbers (64-bit counters exact), addresses and MACs strings,
 // times like export_time, booleans true and false, strings without the zeros
@@ -75,6 +77,12 @@ func (j *JSON) Write(r *Record) error {
 		b = appendString(b, f.key)
 		b = append(b, ':')
 		b = f.appendJSON(b)
+		if name, at := r.absolute(f); name != "" {
+			b = append(b, ',')
+			b = appendString(b, name)
+			b = append(b, ':')
+			b = appendTime(b, at)
+		}
 	}
 	b = append(b, "}}\n"...)
 	j.line = b
@@ -87,7 +95,7 @@ func (j *JSON) Write(r *Record) error {
 func (f *Field) appendJSON(dst []byte) []byte {
 	v := f.Value
 	if f.kind == entities.String {
-		return appendString(dst, strings.TrimRight(string(v), "\x00"))
+		return appendString(dst, f.text())
 	}
 	if len(v) == 0 {
 		return append(dst, "null"...)

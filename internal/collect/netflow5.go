@@ -32,7 +32,7 @@ var netflow5Template = sync.OnceValue(func() *template {
 	} {
 		fields = append(fields, netflow.Field{Type: f[0], Length: f[1]})
 	}
-	return &template{fields: fields, layout: layout(versionNetFlow5, 0, fields)}
+	return &template{fields: fields, layout: layout(versionNetFlow5, 0, fields, elements())}
 })
 
 // netflow5 decodes a NetFlow v5 packet. Its stream is that of an engine (type

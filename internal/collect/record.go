@@ -1,8 +1,8 @@
 package collect
 
 import (
-	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/vmware/go-ipfix/pkg/entities"
@@ -36,7 +36,7 @@ type Record struct {
 type Field struct {
 	Enterprise uint32 // private enterprise number; 0 for IANA, 29305 for reverse elements (RFC 5103)
 	ID         uint16 // without the enterprise bit; of a v9 scope field the scope type
-	Name       string // as IANA spells it; "ie123" or "pen32473/1" when unknown
+	Name       string // as IANA or the exporter (RFC 5610) spells it; "ie123" or "pen32473/1" when unknown
 	Scope      bool   // a scope field of an option record
 	Value      []byte // as it was sent; of a variable-length field without its length
 
@@ -57,16 +57,15 @@ func (f *Field) Uint() (uint64, bool) {
 	return v, true
 }
 
-// Origin says in words where the record came from: the exporter's address and
-// port, or the name of the file.
-func (r *Record) Origin() string { return r.origin }
+// text returns the value without the zeros that pad a string of fixed length.
+func (f *Field) text() string { return strings.TrimRight(string(f.Value), "\x00") }
 
 // Field returns the first field with this enterprise number and id, or nil.
-// Scope fields of NetFlow v9 are not information elements and are not found.
+// Scope types of NetFlow v9 are not information elements and are not found.
 func (r *Record) Field(enterprise uint32, id uint16) *Field {
 	for i := range r.Fields {
 		f := &r.Fields[i]
-		isElement := !f.Scope || r.Protocol != NetFlow9
+		isElement := !f.Scope || r.Protocol != NetFlow9 || f.ID > lastScopeType
 		if f.ID == id && f.Enterprise == enterprise && isElement {
 			return f
 		}
@@ -203,6 +202,28 @@ func (r *Record) sinceStart(ms uint32) time.Time {
 	return r.ExportTime.Add(-time.Duration(r.uptime-ms) * time.Millisecond)
 }
 
+// absolute returns what a time in ms of sysUpTime amounts to, and the name of
+// the element that would say so; "" for all other fields, where the exporter's
+// start is not known, and where the record has that element by itself.
+func (r *Record) absolute(f *Field) (name string, at time.Time) {
+	var id uint16
+	switch {
+	case f.Enterprise != 0 || f.key != f.Name: // another's, or there already
+	case f.ID == 22:
+		name, id = "flowStartMilliseconds", 152
+	case f.ID == 21:
+		name, id = "flowEndMilliseconds", 153
+	}
+	ms, ok := f.Uint()
+	if name == "" || !ok || r.Field(0, id) != nil {
+		return "", at
+	}
+	if at = r.sinceStart(uint32(ms)); at.IsZero() {
+		return "", at
+	}
+	return name, at
+}
+
 // ntpEpoch is 1 January 1900, the epoch of dateTimeMicroseconds and
 // dateTimeNanoseconds (RFC 7011 §6.1.9, §6.1.10), in Unix seconds.
 const ntpEpoch = -2208988800
@@ -213,25 +234,16 @@ func ntpTime(v uint64) time.Time {
 	return time.Unix(ntpEpoch+seconds, int64(fraction*1e9>>32)).UTC()
 }
 
-// Direction is flowDirection (61), seen from the observation point.
-type Direction string
-
-// The directions. NoDirection: the record does not say.
-const (
-	Ingress     Direction = "in"
-	Egress      Direction = "out"
-	NoDirection Direction = ""
-)
-
-// Direction returns flowDirection (61).
-func (r *Record) Direction() Direction {
+// Direction returns flowDirection (61), seen from the observation point: "in"
+// or "out"; "" when the record does not say.
+func (r *Record) Direction() string {
 	switch v, ok := r.Uint(0, 61); {
 	case ok && v == 0:
-		return Ingress
+		return "in"
 	case ok && v == 1:
-		return Egress
+		return "out"
 	default:
-		return NoDirection
+		return ""
 	}
 }
 
@@ -240,18 +252,6 @@ func (r *Record) IngressInterface() uint32 { return uint32(r.first(10)) }
 
 // EgressInterface returns egressInterface (14); 0 when it is unknown.
 func (r *Record) EgressInterface() uint32 { return uint32(r.first(14)) }
-
-// FirewallEvent returns firewallEvent (233): 1 created, 2 deleted, 3 denied, 4
-// alert, 5 update; 0 when the record does not say.
-func (r *Record) FirewallEvent() uint8 { return uint8(r.first(233)) }
-
-// ForwardingStatus returns forwardingStatus (89, RFC 7270), sent with
-// any length: 64..127 forwarded, 128..191 dropped, 192..255 consumed; and
-// whether the record has it.
-func (r *Record) ForwardingStatus() (uint8, bool) {
-	v, ok := r.Uint(0, 89)
-	return uint8(v), ok
-}
 
 // Decision is what a firewall decided about a flow.
 type Decision string
@@ -264,11 +264,12 @@ const (
 	NoDecision Decision = ""
 )
 
-// Decision combines FirewallEvent and ForwardingStatus.
+// Decision combines firewallEvent (233: 1 created, 2 deleted, 3 denied, 4
+// alert, 5 update) and forwardingStatus (89, RFC 7270, of any length: 64..127
+// forwarded, 128..191 dropped, 192..255 consumed).
 func (r *Record) Decision() Decision {
-	event := r.FirewallEvent()
-	status, _ := r.ForwardingStatus()
-	switch class := status >> 6; {
+	event := uint8(r.first(233))
+	switch class := uint8(r.first(89)) >> 6; {
 	case event == 3, class == 2:
 		return Denied
 	case event == 1:
@@ -279,21 +280,3 @@ func (r *Record) Decision() Decision {
 		return NoDecision
 	}
 }
-
-// SourceMAC returns sourceMacAddress (56), or nil. It aliases the record.
-func (r *Record) SourceMAC() net.HardwareAddr { return r.mac(56) }
-
-// DestMAC returns destinationMacAddress (80), or nil. It aliases the record.
-func (r *Record) DestMAC() net.HardwareAddr { return r.mac(80) }
-
-func (r *Record) mac(id uint16) net.HardwareAddr {
-	if f := r.Field(0, id); f != nil && len(f.Value) == 6 {
-		return f.Value
-	}
-	return nil
-}
-
-// ExporterAddr returns exporterIPv4Address (130) or exporterIPv6Address (131),
-// which stand for the device that an exporter exports for; the zero Addr
-// without either.
-func (r *Record) ExporterAddr() netip.Addr { return r.addr(130, 131) }

@@ -91,7 +91,7 @@ func TestSequenceStreams(t *testing.T) {
 // Whoever sends from many addresses, or many templates, fills a limit and not
 // the memory.
 func TestLimits(t *testing.T) {
-	d := newDecoder(func(*Record) error { return nil }, nil)
+	d := newDecoder(func(*Record) error { return nil }, Options{})
 	teach := ipfixMessage(0, 7, set(2, core4))
 	flow := ipfixMessage(0, 7, set(256, web.record()))
 	from := func(i int) netip.AddrPort { return netip.AddrPortFrom(ip("192.0.2.1"), uint16(1+i)) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/netsampler/goflow2/v2/decoders/netflow"
+	"github.com/vmware/go-ipfix/pkg/entities"
 )
 
 // Limits against exporters that are broken or hostile. They are far above what
@@ -17,6 +18,8 @@ const (
 	maxTemplateFields = 1 << 22 // fields in all templates of all sessions
 	maxStreams        = 1 << 18 // observation domains of all sessions whose sequence is followed
 	maxEmptyFields    = 8       // zero-length fields in a template; they cost work without costing bytes
+	maxTypes          = 1 << 14 // elements of all sessions that exporters described
+	maxNameBytes      = 255     // of such an element's name
 )
 
 // session is a transport session (RFC 7011 §2): the scope of templates and
@@ -29,6 +32,11 @@ type session struct {
 	seen      uint64 // the message count when it was last heard of
 	templates map[templateKey]*template
 	streams   map[streamKey]*sequence
+
+	// types are the enterprise elements that the exporter described (RFC 5610),
+	// and changes how often they have changed.
+	types   map[elementKey]element
+	changes uint64
 }
 
 type templateKey struct {
@@ -48,6 +56,7 @@ func newSession(exporter netip.AddrPort, origin string) *session {
 		origin:    origin,
 		templates: make(map[templateKey]*template),
 		streams:   make(map[streamKey]*sequence),
+		types:     make(map[elementKey]element),
 	}
 }
 
@@ -78,8 +87,10 @@ func (d *decoder) forget(s *session) {
 		d.fields -= len(t.fields)
 	}
 	d.streams -= len(s.streams)
+	d.types -= len(s.types)
 	clear(s.templates)
 	clear(s.streams)
+	clear(s.types)
 }
 
 // template says how the records of a data set are laid out.
@@ -88,9 +99,13 @@ type template struct {
 	options bool
 	scopes  int             // how many of the first fields are scope fields
 	fields  []netflow.Field // scope fields first; the enterprise bit is cleared
-	layout  []Field         // the same fields as a record shows them, without values
 	fixed   bool            // no field has variable length
 	minimum int             // octets of the shortest record
+
+	// layout are the same fields as a record shows them, without values, as of
+	// so many changes of the session's types.
+	layout  []Field
+	changes uint64
 }
 
 // learn checks a template and keeps it. One that cannot be used is counted, and
@@ -161,8 +176,35 @@ func newTemplate(version, id uint16, scopes int, fields []netflow.Field, options
 	case empty > maxEmptyFields:
 		return nil, fmt.Errorf("it has %d fields without length", empty)
 	}
-	t.layout = layout(version, scopes, fields)
 	return t, nil
+}
+
+// describe makes the layout of a template, if there is none that holds.
+func (d *decoder) describe(m message, t *template) {
+	if t.layout == nil || t.changes != m.session.changes {
+		t.layout = layout(m.version, t.scopes, t.fields, elements(), m.session.types, d.own)
+		t.changes = m.session.changes
+	}
+}
+
+// learnType keeps what an option record says about an enterprise's element, if
+// it is a type record (RFC 5610). What the registry knows keeps its name.
+func (d *decoder) learnType(s *session, r *Record) {
+	enterprise, id, name := uint32(r.first(346)), uint16(r.first(303))&^enterpriseBit, r.Field(0, 341)
+	if enterprise == 0 || id == 0 || name == nil {
+		return
+	}
+	e := element{printable(name.text()), entities.IEDataType(r.first(339))}
+	key := elementKey{enterprise, id}
+	old, known := s.types[key]
+	if e.name == "" || len(e.name) > maxNameBytes || e == old || !known && d.types >= maxTypes {
+		return
+	}
+	if !known {
+		d.types++
+	}
+	s.types[key] = e
+	s.changes++
 }
 
 // measure returns the length of the first record in data, and false when the

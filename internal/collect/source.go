@@ -97,8 +97,7 @@ func (c *Collector) listenUDP(ctx context.Context, rest string) error {
 	// A refusal is no reason to stop: a small buffer only drops sooner.
 	_ = udp.SetReadBuffer(socketBufferBytes)
 	c.source = &udpSource{conn: udp}
-	c.addr = unmap(udp.LocalAddr().(*net.UDPAddr).AddrPort())
-	c.url = "udp://" + c.addr.String()
+	c.url = "udp://" + unmap(udp.LocalAddr().(*net.UDPAddr).AddrPort()).String()
 	return nil
 }
 
@@ -113,8 +112,7 @@ func (c *Collector) listenTCP(ctx context.Context, rest string) error {
 		return err
 	}
 	c.source = &tcpSource{listener: listener.(*net.TCPListener), refused: &c.refused}
-	c.addr = unmap(listener.Addr().(*net.TCPAddr).AddrPort())
-	c.url = "tcp://" + c.addr.String()
+	c.url = "tcp://" + unmap(listener.Addr().(*net.TCPAddr).AddrPort()).String()
 	return nil
 }
 

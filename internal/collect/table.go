@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bufio"
+	"bytes"
 	"io"
 	"net/netip"
 	"strconv"
@@ -9,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/vmware/go-ipfix/pkg/entities"
 )
 
 // TableOptions are what a table can be told. The zero value is good.
@@ -16,12 +19,9 @@ type TableOptions struct {
 	// NICName gives the name of an interface; where it is nil or returns "",
 	// the table shows the number.
 	NICName func(domain, ifIndex uint32) string
-
-	// Options prints option records too, each on a line of its own shape.
-	Options bool
 }
 
-// The columns of a table. All but the last are padded to their width.
+// The columns of a table.
 const (
 	colTime = iota
 	colDirection
@@ -40,7 +40,7 @@ var (
 
 	// Wide enough for any IPv4 address with its port. A longer cell widens
 	// its column from there on.
-	widths = [columns]int{12, 3, 6, 21, 21, 9, 8, 6, 0}
+	widths = [columns]int{12, 3, 6, 21, 21, 9, 8, 6, 8}
 
 	rightAligned = [columns]bool{colPackets: true, colBytes: true}
 )
@@ -48,8 +48,9 @@ var (
 // noValue stands where a record does not say.
 const noValue = "-"
 
-// Table is a Sink that prints each flow record as a line of aligned columns
-// for people, under a line of headings:
+// Table is a Sink for people. It prints each flow record as a line of aligned
+// columns under a line of headings, and each option record as a line of its
+// own shape, with "option" after the time:
 //
 //	TIME     when the flow ended, UTC; else the export time
 //	DIR      in or out, seen from the NIC
@@ -57,6 +58,9 @@ const noValue = "-"
 //	BYTES    rounded to three digits, in units of 1000
 //	NIC      the interface that is not 0; both, as in>out, if none is
 //	DECISION allowed, denied or begin
+//
+// Behind the columns stand, as name=value, a flow record's strings, MAC
+// addresses and enterprise elements.
 type Table struct {
 	w      *bufio.Writer
 	opts   TableOptions
@@ -75,12 +79,9 @@ func (t *Table) Flush() error { return t.w.Flush() }
 
 // Write prints a record, and the headings before the first.
 func (t *Table) Write(r *Record) error {
-	if r.Options && !t.opts.Options {
-		return nil
-	}
 	if !t.headed {
 		t.headed = true
-		if err := t.print(headings); err != nil {
+		if err := t.print(headings, nil); err != nil {
 			return err
 		}
 	}
@@ -97,7 +98,7 @@ func (t *Table) Write(r *Record) error {
 	protocol, hasProtocol := r.IPProtocol()
 	return t.print([columns]string{
 		colTime:        flowEnd(r).Format("15:04:05.000"),
-		colDirection:   orNone(string(r.Direction())),
+		colDirection:   orNone(r.Direction()),
 		colProtocol:    protocolText(protocol, hasProtocol),
 		colSource:      endpoint(r.SourceAddr(), r.SourcePort(), protocol),
 		colDestination: endpoint(r.DestAddr(), r.DestPort(), protocol),
@@ -105,17 +106,14 @@ func (t *Table) Write(r *Record) error {
 		colBytes:       octets,
 		colNIC:         t.nic(r),
 		colDecision:    orNone(string(r.Decision())),
-	})
+	}, r.Fields)
 }
 
-// print writes a line, with two blanks between columns.
-func (t *Table) print(cells [columns]string) error {
+// print writes a line, with two blanks between columns, and those of the
+// fields that are to stand behind them.
+func (t *Table) print(cells [columns]string, fields []Field) error {
 	b := t.line[:0]
 	for i, cell := range cells {
-		if i == columns-1 {
-			b = append(b, cell...)
-			break
-		}
 		length := utf8.RuneCountInString(cell)
 		t.widths[i] = max(t.widths[i], length)
 		padding := strings.Repeat(" ", t.widths[i]-length)
@@ -126,10 +124,23 @@ func (t *Table) print(cells [columns]string) error {
 		}
 		b = append(b, "  "...)
 	}
-	b = append(b, '\n')
+	for i := range fields {
+		f := &fields[i]
+		private := f.Enterprise != 0 && f.Enterprise != reversePEN
+		if private || f.kind == entities.String || f.kind == entities.MacAddress {
+			b = append(f.appendPair(b), ' ')
+		}
+	}
+	b = append(bytes.TrimRight(b, " "), '\n')
 	t.line = b
 	_, err := t.w.Write(b)
 	return err
+}
+
+// appendPair appends name=value.
+func (f *Field) appendPair(dst []byte) []byte {
+	dst = append(append(dst, f.Name...), '=')
+	return f.appendJSON(dst)
 }
 
 // printOptions writes an option record: its scope, an arrow, its options.
@@ -143,10 +154,7 @@ func (t *Table) printOptions(r *Record) error {
 			inScope = false
 			b = append(b, " ->"...)
 		}
-		b = append(b, ' ')
-		b = append(b, f.Name...)
-		b = append(b, '=')
-		b = f.appendJSON(b)
+		b = f.appendPair(append(b, ' '))
 	}
 	b = append(b, '\n')
 	t.line = b

@@ -24,6 +24,11 @@ func TestTable(t *testing.T) {
 		ipfixMessage(9, 7, set(2, templateRecord(258, spec{1, 8}, spec{2, 8}, spec{1, 8, 29305}, spec{2, 8, 29305}, spec{4, 1})),
 			set(258, uint64(2000), uint64(20), uint64(10_000), uint64(1000), uint8(200))),
 		netflow5Message(0, 1),
+		ipfixMessage(10, 7, set(2, templateRecord(259, spec{61, 1}, spec{233, 1}, spec{1, 65535, ownNumber}, spec{8, 1, ownNumber},
+			spec{236, 8}, spec{82, 65535}, spec{56, 6}, spec{3, 2, 32473}, spec{1, 8, 29305})),
+			set(259,
+				uint8(0), uint8(3), uint8(11), "deny-\"all\"\x1b", uint8(4), "vnet1\x00\x00\x00", uint8(0), "\x00\x22\x48\x71\xc2\x05", uint16(7), uint64(0),
+				uint8(1), uint8(5), uint8(255), uint16(2), "ok", uint8(1), make([]byte, 8), uint8(3), "eth", make([]byte, 6), uint16(7), uint64(1))),
 	}
 	for _, tc := range []struct {
 		name string
@@ -37,14 +42,16 @@ TIME          DIR  PROTO   SOURCE                 DESTINATION              PACKE
 02:59:58.500  in   TCP     203.0.113.250:40000    10.0.0.4:22                    0       0 B  3       denied
 02:59:58.500  out  UDP     10.0.0.4:50000         168.63.129.16:53               0       0 B  70000   begin
 02:59:58.500  in   ICMP    10.0.0.4               10.0.1.4                       1      84 B  1>2     allowed
+03:00:00.000  option ingressInterface=3 -> interfaceName="web\u001b[2J"
 02:59:58.500  in   TCP     [2001:db8:1234:5678:9abc:def0:1234:5678]:52344  [fd00::4]:443          1,234,567   64.2 MB  3       allowed
 02:59:58.500  in   ICMPv6  fe80::1                                         ff02::1                        1      64 B  9       allowed
 02:59:58.500  in   TCP     198.51.100.7:52344                              10.0.0.4:443               1,050   1.23 MB  3       allowed
 03:00:00.000  -    200     -                                               -                       20/1,000  2.00 kB/10.0 kB  -       -
 02:59:59.250  -    TCP     10.0.0.4:443                                    198.51.100.7:52344            12          3.40 kB  3       -
+03:00:00.000  in   -       -                                               -                            0/0          0 B/0 B  -       denied    azureRule="deny-\"all\"\u001b" azureEncryption=4 VRFname="vnet1" interfaceName="" sourceMacAddress="00:22:48:71:c2:05" pen32473/3="0007"
+03:00:00.000  out  -       -                                               -                            0/0          0 B/1 B  -       allowed   azureRule="ok" azureEncryption=1 VRFname="" interfaceName="eth" sourceMacAddress="00:00:00:00:00:00" pen32473/3="0007"
 `},
-		{"names and options", TableOptions{
-			Options: true,
+		{"names", TableOptions{
 			NICName: func(domain, ifIndex uint32) string {
 				return map[[2]uint32]string{{7, 3}: "web-01 (nic é)", {7, 1}: "a\x1b[2J"}[[2]uint32{domain, ifIndex}]
 			},
@@ -61,12 +68,14 @@ TIME          DIR  PROTO   SOURCE                 DESTINATION              PACKE
 02:59:58.500  in   TCP     198.51.100.7:52344                              10.0.0.4:443               1,050   1.23 MB  web-01 (nic é)  allowed
 03:00:00.000  -    200     -                                               -                       20/1,000  2.00 kB/10.0 kB  -               -
 02:59:59.250  -    TCP     10.0.0.4:443                                    198.51.100.7:52344            12          3.40 kB  3               -
+03:00:00.000  in   -       -                                               -                            0/0          0 B/0 B  -               denied    azureRule="deny-\"all\"\u001b" azureEncryption=4 VRFname="vnet1" interfaceName="" sourceMacAddress="00:22:48:71:c2:05" pen32473/3="0007"
+03:00:00.000  out  -       -                                               -                            0/0          0 B/1 B  -               allowed   azureRule="ok" azureEncryption=1 VRFname="" interfaceName="eth" sourceMacAddress="00:00:00:00:00:00" pen32473/3="0007"
 `},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var buf bytes.Buffer
 			table := NewTable(&buf, tc.opts)
-			d := newDecoder(table.Write, func(err error) { t.Error(err) })
+			d := newDecoder(table.Write, Options{OnError: func(err error) { t.Error(err) }, EnterpriseNumber: ownNumber})
 			for _, m := range messages {
 				if err := d.packet(&packet{data: m}); err != nil {
 					t.Fatal(err)
