@@ -6,7 +6,7 @@ package exporter
 type backlog struct {
 	limit      int
 	used       int // bytes, with what keeping them costs
-	records    int // in the messages that are kept
+	records    int // of flows, in the messages that are kept
 	chunkBytes int
 
 	kept   queue[kept]
@@ -24,7 +24,9 @@ type backlog struct {
 type kept struct {
 	data    []byte
 	domain  *domain
-	records int
+	epoch   int64 // as message.Maker.Seal wants it
+	records int32 // of flows
+	options int32 // options data records
 }
 
 // chunk is memory for messages, one behind the other.
@@ -52,7 +54,10 @@ func (b *backlog) end() uint64 { return b.first + uint64(b.kept.len()) }
 func (b *backlog) message(number uint64) *kept { return b.kept.at(int(number - b.first)) }
 
 // room reports whether a message of n bytes may be begun.
-func (b *backlog) room(n int) bool { return b.used+n+costOfKept <= b.limit }
+func (b *backlog) room(n int) bool { return b.roomFor(n, 1) }
+
+// roomFor reports whether so many messages of n bytes in all may be.
+func (b *backlog) roomFor(n, messages int) bool { return b.used+n+messages*costOfKept <= b.limit }
 
 // begin returns memory for a message of up to n bytes, with that capacity, to be
 // handed to finish.
@@ -75,21 +80,21 @@ func (b *backlog) begin(n int) []byte {
 	return c.buf[at : at : at+n]
 }
 
-// finish keeps the message that was begun; data is in its memory.
-func (b *backlog) finish(data []byte, d *domain, records int) {
+// finish keeps the message that was begun; its data is in the memory of begin.
+func (b *backlog) finish(k kept) {
 	c := b.chunks.at(b.chunks.len() - 1)
-	c.buf = c.buf[:len(c.buf)+len(data)]
+	c.buf = c.buf[:len(c.buf)+len(k.data)]
 	b.open = false
-	b.kept.push(kept{data, d, records})
-	b.used += len(data) + costOfKept
-	b.records += records
+	b.kept.push(k)
+	b.used += len(k.data) + costOfKept
+	b.records += int(k.records)
 }
 
 // drop forgets the messages before number, which are delivered.
 func (b *backlog) drop(number uint64) {
 	for b.first < number {
 		b.used -= len(b.kept.at(0).data) + costOfKept
-		b.records -= b.kept.at(0).records
+		b.records -= int(b.kept.at(0).records)
 		b.kept.pop()
 		b.first++
 		c := b.chunks.at(0)

@@ -234,8 +234,8 @@ func TestConfigErrors(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{MaxMessageBytes: 299}, "max message bytes: want 300 to 65535, got 299"},
-		{Config{MaxMessageBytes: 65536}, "max message bytes: want 300 to 65535, got 65536"},
+		{Config{MaxMessageBytes: 103}, "max message bytes: want 104 to 65535, got 103"},
+		{Config{MaxMessageBytes: 65536}, "max message bytes: want 104 to 65535, got 65536"},
 		{Config{MaxRecords: -1}, "max records: want 1 or more, got -1"},
 		{Config{Rate: -1}, "rate: want 0 (no limit) or more records/s, got -1"},
 	} {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"flow2ipfix/exporter/message"
 )
 
 // fileLink appends messages to a file (RFC 5655). What is written is delivered.
@@ -70,7 +72,7 @@ var errNotIPFIX = errors.New("holds something else than IPFIX messages")
 // wholeMessages returns where the last whole message of a file ends.
 func wholeMessages(ctx context.Context, f io.Reader) (int64, error) {
 	r := bufio.NewReaderSize(f, 1<<20)
-	var header [messageHeader]byte
+	var header [message.HeaderBytes]byte
 	for end := int64(0); ; {
 		switch _, err := io.ReadFull(r, header[:]); {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
@@ -81,10 +83,10 @@ func wholeMessages(ctx context.Context, f io.Reader) (int64, error) {
 			return 0, context.Cause(ctx)
 		}
 		n := int(binary.BigEndian.Uint16(header[2:]))
-		if binary.BigEndian.Uint16(header[:]) != ipfixVersion || n < messageHeader {
+		if binary.BigEndian.Uint16(header[:]) != message.Version || n < message.HeaderBytes {
 			return 0, fmt.Errorf("at byte %d: %w", end, errNotIPFIX)
 		}
-		if _, err := r.Discard(n - messageHeader); err != nil {
+		if _, err := r.Discard(n - message.HeaderBytes); err != nil {
 			return end, nil
 		}
 		end += int64(n)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/pion/dtls/v3"
 	"golang.org/x/sys/unix"
+
+	"flow2ipfix/exporter/message"
 )
 
 // Reached is what a Probe found out about the way to a collector.
@@ -77,10 +79,7 @@ func Probe(ctx context.Context, cfg Config) (Reached, error) {
 	case *udpLink:
 		r.Local, r.Remote = l.udp.conn.LocalAddr().String(), l.udp.conn.RemoteAddr().String()
 		settle = l.settle
-		m := message{buf: make([]byte, 0, cfg.MaxMessageBytes)}
-		m.reset(&domain{id: probeDomain})
-		m.addTemplates(cfg.Templates)
-		if err := l.send(m.finish(time.Now()), 1); err != nil {
+		if err := l.send(probeMessage(&cfg, time.Now()), 1); err != nil {
 			return r, err
 		}
 		if err := l.flush(); err != nil {
@@ -103,6 +102,18 @@ func Probe(ctx context.Context, cfg Config) (Reached, error) {
 		r.Protocol, r.Certificate = "DTLS 1.2", dtlsCertificate(l.conn)
 	}
 	return r, undisturbed(ctx, l, settle, cfg.pace.tick)
+}
+
+// probeMessage returns a message that says as little as a collector takes without
+// complaint: templates or, of NetFlow version 5, nothing at all.
+func probeMessage(cfg *Config, now time.Time) []byte {
+	k := message.New(cfg.Templates, cfg.MaxMessageBytes, cfg.MaxRecords)
+	var m message.Message
+	k.Begin(&m, make([]byte, 0, cfg.MaxMessageBytes), probeDomain, now)
+	m.AddTemplates(0)
+	b := m.Finish()
+	k.Seal(b, m.Epoch, 0, now)
+	return b
 }
 
 // undisturbed waits for what the collector has to say against a link.
@@ -176,7 +187,7 @@ func probeFile(path string) error {
 		return err
 	}
 	defer f.Close()
-	if _, err := wholeMessages(context.Background(), io.LimitReader(f, messageHeader)); err != nil {
+	if _, err := wholeMessages(context.Background(), io.LimitReader(f, message.HeaderBytes)); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil

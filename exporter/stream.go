@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"flow2ipfix/exporter/message"
 	"flow2ipfix/templates"
 )
 
@@ -54,13 +55,18 @@ type Stream struct {
 	advanced time.Time // when anything was last delivered or sent
 	looked   int       // bytes that were finished since the last look
 
-	backlog backlog
-	message message
-	domains map[uint32]*domain
+	backlog   backlog
+	domains   map[uint32]*domain
+	announcer announcer
+	maker     *message.Maker
+	domain    *domain // of the message that was begun; nil if none was
+	message   message.Message
+	templates message.Message // the last one with templates
+	scratch   []byte          // its memory
+
 	unsent  uint64 // the first message that is not sent on this link
 	fresh   uint64 // the first message that was never sent
 	granted uint64 // the first message that the limiter has not let pass
-	scratch []byte
 	closed  bool
 
 	mu    sync.Mutex
@@ -111,6 +117,9 @@ func newStream(cfg Config, open func(context.Context) (link, error)) *Stream {
 		away:    &Error{URL: cfg.URL, Err: ErrAway, Hint: "start the collector; it is connected to again by and by"},
 		backlog: newBacklog(cfg.MaxKeptBytes, cfg.MaxMessageBytes),
 		domains: make(map[uint32]*domain),
+
+		announcer: newAnnouncer(&cfg),
+		maker:     message.New(cfg.Templates, cfg.MaxMessageBytes, cfg.MaxRecords),
 	}
 }
 
@@ -120,33 +129,103 @@ func newStream(cfg Config, open func(context.Context) (link, error)) *Stream {
 // Config.BestEffort it does not wait for that but returns ErrAway. With an error,
 // the record was not taken.
 func (s *Stream) Export(ctx context.Context, domainID uint32, r *templates.Record) error {
-	m := &s.message
-	if m.domain == nil || m.domain.id != domainID || m.records == s.cfg.MaxRecords {
-		if err := s.begin(ctx, domainID); err != nil {
-			return err
-		}
-	}
 	t := s.cfg.Templates.For(r)
-	if !m.fits(t, r) {
-		if err := s.begin(ctx, domainID); err != nil {
+	if t == nil {
+		return s.exportParts(ctx, domainID, r)
+	}
+	if s.domain == nil || s.domain.id != domainID || !s.message.Fits(t, r) {
+		if err := s.begin(ctx, domainID, t, r, s.oneMessage()); err != nil {
 			return err
 		}
 	}
-	m.add(t, r)
+	s.message.Add(t, r)
 	return nil
 }
 
+// exportParts is Export for NetFlow version 5. Of a flow that is split, all parts
+// are taken, or none.
+func (s *Stream) exportParts(ctx context.Context, domainID uint32, r *templates.Record) error {
+	parts, err := message.Parts(r)
+	if err != nil {
+		return err
+	}
+	domainID = s.maker.Domain(domainID)
+	if parts > 1 || s.domain == nil || s.domain.id != domainID || !s.message.Fits(nil, r) {
+		need := s.oneMessage()
+		if parts > 1 {
+			need.octets, need.messages = s.maker.PartBytes(parts)
+		}
+		if err := s.begin(ctx, domainID, nil, r, need); err != nil {
+			return err
+		}
+	}
+	for i := range parts {
+		if !s.message.Fits(nil, r) {
+			d := s.domain
+			s.finish()
+			s.openMessage(d, time.Now())
+		}
+		s.message.AddPart(r, i, parts)
+	}
+	return nil
+}
+
+// need is how much of the backlog something takes.
+type need struct{ octets, messages int }
+
+func (s *Stream) oneMessage() need { return need{s.cfg.MaxMessageBytes, 1} }
+
+func (s *Stream) room(n need) bool { return s.backlog.roomFor(n.octets, n.messages) }
+
 // begin finishes the message that was begun, if any, sends what can be sent, and
-// begins another as soon as there is room for it.
-func (s *Stream) begin(ctx context.Context, domainID uint32) error {
+// begins another with room for r, a record of t, as soon as there is room for it.
+// Before r come options data records that are due.
+func (s *Stream) begin(ctx context.Context, domainID uint32, t *templates.Template, r *templates.Record, n need) error {
 	s.finish()
+	if err := s.maker.TooLarge(t, r); err != nil {
+		return err
+	}
+	now, err := s.await(ctx, n)
+	if err != nil {
+		return err
+	}
+	d := domainOf(s.domains, domainID)
+	s.openMessage(d, now)
+	for s.announcer.wants(d, now, s.link != nil && s.link.repeatTemplates()) {
+		if d.told.due {
+			d.told.first = s.backlog.end()
+		}
+		if err := s.announcer.announce(d, &s.message, now, func() error { return s.another(ctx, n) }); err != nil {
+			return err
+		}
+	}
+	if !s.message.Fits(t, r) {
+		return s.another(ctx, n)
+	}
+	return nil
+}
+
+// another finishes the message that was begun, and begins another of its domain.
+func (s *Stream) another(ctx context.Context, n need) error {
+	d := s.domain
+	s.finish()
+	now, err := s.await(ctx, n)
+	if err != nil {
+		return err
+	}
+	s.openMessage(d, now)
+	return nil
+}
+
+// await sends what can be sent, and waits until there is room. It returns the time.
+func (s *Stream) await(ctx context.Context, n need) (time.Time, error) {
+	now := time.Now()
 	switch {
 	case s.closed:
-		return ErrClosed
+		return now, ErrClosed
 	case ctx.Err() != nil:
-		return context.Cause(ctx)
+		return now, context.Cause(ctx)
 	}
-	now := time.Now()
 	if s.link == nil || s.looked >= lookEvery {
 		s.look(ctx, now, forever)
 	} else {
@@ -154,38 +233,42 @@ func (s *Stream) begin(ctx context.Context, domainID uint32) error {
 	}
 	for {
 		switch {
-		case s.cfg.BestEffort && s.isAway(now):
-			return s.away
+		case s.cfg.BestEffort && s.isAway(now, n):
+			return now, s.away
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case s.backlog.room(s.cfg.MaxMessageBytes) && !s.awaitsFirst(now):
-			d := s.domains[domainID]
-			if d == nil {
-				d = &domain{id: domainID}
-				s.domains[domainID] = d
-			}
-			s.message.buf = s.backlog.begin(s.cfg.MaxMessageBytes)
-			s.message.reset(d)
-			return nil
+			return now, context.Cause(ctx)
+		case s.room(n) && !s.awaitsFirst(now):
+			return now, nil
 		}
 		if err := s.wait(ctx); err != nil {
-			return err
+			return now, err
 		}
 		now = time.Now()
 		s.look(ctx, now, forever)
 	}
 }
 
+// openMessage begins a message.
+func (s *Stream) openMessage(d *domain, now time.Time) {
+	s.maker.Begin(&s.message, s.backlog.begin(s.cfg.MaxMessageBytes), d.id, now)
+	s.domain = d
+}
+
 // finish keeps the message that was begun.
 func (s *Stream) finish() {
 	m := &s.message
-	if m.domain == nil {
+	if s.domain == nil {
 		return
 	}
-	b := m.finish(time.Time{}) // the export time is set when it is sent
-	s.backlog.finish(b, m.domain, m.records)
+	b := m.Finish() // the header is completed when it is sent
+	s.backlog.finish(kept{b, s.domain, m.Epoch, int32(m.Records), int32(m.Options)})
 	s.looked += len(b)
-	m.domain = nil
+	s.domain = nil
+	if m.Clamped > 0 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.stats.Clamped = m.Clamped
+	}
 }
 
 // Mark says that what was exported so far completes id. Ids ascend.
@@ -232,7 +315,7 @@ func (s *Stream) Drain(ctx context.Context) (uint64, error) {
 		switch {
 		case s.backlog.kept.len() == 0:
 			return s.backlog.marked, nil
-		case s.cfg.BestEffort && s.isAway(now):
+		case s.cfg.BestEffort && s.isAway(now, s.oneMessage()):
 			return s.backlog.marked, s.away
 		}
 		if err := s.wait(ctx); err != nil {
@@ -277,12 +360,12 @@ func (s *Stream) awaitsFirst(now time.Time) bool {
 	return s.cfg.BestEffort && s.link == nil && s.attempt != nil && s.failures == 0 && s.opened.IsZero() && now.Sub(s.began) < firstPatience
 }
 
-// isAway reports whether a best-effort stream takes nothing.
-func (s *Stream) isAway(now time.Time) bool {
+// isAway reports whether a best-effort stream takes nothing that needs so much.
+func (s *Stream) isAway(now time.Time, n need) bool {
 	if !s.connected(now) {
 		return !s.awaitsFirst(now)
 	}
-	return !s.backlog.room(s.cfg.MaxMessageBytes) && now.Sub(s.advanced) > stallPatience*max(s.cfg.pace.settle, s.link.settleTime())
+	return !s.room(n) && now.Sub(s.advanced) > stallPatience*max(s.cfg.pace.settle, s.link.settleTime())
 }
 
 // wait waits until there may be something to do, at most for a tick while there is

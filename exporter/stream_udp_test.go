@@ -296,7 +296,7 @@ func TestBacklogReusesMemory(t *testing.T) {
 		}
 		m := append(b.begin(1400), make([]byte, 100+i%1300)...)
 		b.mark(i + 1)
-		b.finish(m, d, 1)
+		b.finish(kept{data: m, domain: d, records: 1})
 		if n := b.end(); n > 300 {
 			b.drop(n - 300)
 			if b.marked != n-300 {

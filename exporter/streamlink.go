@@ -2,7 +2,6 @@ package exporter
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"math"
 	"time"
@@ -85,7 +84,9 @@ func (s *Stream) use(l link, now time.Time) {
 	s.link, s.opened, s.advanced, s.hold, s.moved = l, now, now, time.Time{}, false
 	s.unsent, s.granted = s.backlog.first, s.backlog.first
 	for _, d := range s.domains {
-		d.sequence, d.templatesSent = 0, time.Time{}
+		d.newSession()
+		// What the collector was told is to be told again, unless it is sent again.
+		d.told.due = d.told.due || d.told.first < s.backlog.first
 	}
 	s.mu.Lock()
 	s.stats.Connections++
@@ -196,7 +197,7 @@ func (s *Stream) send(ctx context.Context, now time.Time, patience time.Duration
 	for s.connected(now) && s.next == nil && s.unsent < s.backlog.end() {
 		k := s.backlog.message(s.unsent)
 		if s.limiter != nil && s.granted <= s.unsent {
-			r := s.limiter.ReserveN(now, k.records)
+			r := s.limiter.ReserveN(now, int(k.records+k.options))
 			d := r.DelayFrom(now)
 			if d > patience {
 				r.CancelAt(now)
@@ -234,23 +235,24 @@ func (s *Stream) send(ctx context.Context, now time.Time, patience time.Duration
 // are due. They go apart, so that the message can be sent again as it is.
 func (s *Stream) sendKept(k *kept, now time.Time) error {
 	d := k.domain
-	if d.templatesSent.IsZero() || s.link.repeatTemplates() && now.Sub(d.templatesSent) >= s.cfg.TemplateRefresh {
+	if s.maker.Templates() > 0 && d.templatesDue(now, s.link.repeatTemplates(), s.cfg.TemplateRefresh) {
 		if err := s.sendTemplates(d, now); err != nil {
 			return err
 		}
 	}
-	binary.BigEndian.PutUint32(k.data[4:], uint32(now.Unix()))
-	binary.BigEndian.PutUint32(k.data[8:], d.sequence)
+	s.maker.Seal(k.data, k.epoch, d.sequence, now)
 	if err := s.link.send(k.data, s.unsent+1); err != nil {
 		return err
 	}
-	d.sequence += uint32(k.records)
+	d.sequence += s.maker.Steps(int(k.records), int(k.options))
+	d.sent(int(k.records), len(k.data))
 	s.advanced = now
 	s.unsent++
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Messages++
 	s.stats.Bytes += uint64(len(k.data))
+	s.stats.Options += uint64(k.options)
 	if s.unsent > s.fresh {
 		s.fresh = s.unsent
 		s.stats.Records += uint64(k.records)
@@ -260,25 +262,33 @@ func (s *Stream) sendKept(k *kept, now time.Time) error {
 	return nil
 }
 
-// sendTemplates sends a message with the templates of a domain.
+// sendTemplates sends the templates of a domain, in messages of their own. Of
+// NetFlow version 5, which has none, it sends a message without anything.
 func (s *Stream) sendTemplates(d *domain, now time.Time) error {
-	m := message{buf: s.scratch}
-	if m.buf == nil {
-		m.buf = make([]byte, 0, s.cfg.MaxMessageBytes)
+	if s.scratch == nil {
+		s.scratch = make([]byte, 0, s.cfg.MaxMessageBytes)
 	}
-	m.reset(d)
-	m.addTemplates(s.cfg.Templates)
-	b := m.finish(now)
-	s.scratch = b[:0]
-	if err := s.link.send(b, s.unsent); err != nil {
-		return err
+	for m := &s.templates; ; {
+		s.maker.Begin(m, s.scratch, d.id, now)
+		next := m.AddTemplates(d.nextTemplate)
+		b := m.Finish()
+		s.maker.Seal(b, m.Epoch, d.sequence, now)
+		if err := s.link.send(b, s.unsent); err != nil {
+			return err
+		}
+		d.sequence += s.maker.Steps(0, 0)
+		d.sent(0, len(b))
+		d.nextTemplate = next
+		s.mu.Lock()
+		s.stats.Messages++
+		s.stats.Bytes += uint64(len(b))
+		s.stats.Templates += uint64(m.Templates)
+		s.mu.Unlock()
+		if next == s.maker.Templates() {
+			break
+		}
 	}
-	d.templatesSent = now
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Messages++
-	s.stats.Bytes += uint64(len(b))
-	s.stats.Templates += uint64(len(s.cfg.Templates.Templates()))
+	d.nextTemplate, d.templatesSent = 0, now
 	return nil
 }
 
@@ -295,7 +305,7 @@ type StreamStats struct {
 	Connected    bool
 	KeptMessages int // that are finished and not delivered
 	KeptBytes    int
-	// KeptRecords is how many data records are in these messages. They may have been
+	// KeptRecords is how many flow records are in these messages. They may have been
 	// sent; of a stream that is closed, they are those that may never have arrived.
 	KeptRecords int
 	// LastError is why the last connection ended or did not come about; an *Error

@@ -18,8 +18,12 @@ type builder struct {
 	errs []error
 }
 
-func (b *builder) fail(format string, args ...any) {
-	b.errs = append(b.errs, fmt.Errorf(format, args...))
+// fail says what is wrong with a key.
+func (b *builder) fail(key, format string, args ...any) { b.failName(key, "", format, args...) }
+
+// failName says what is wrong with a word of a key's list.
+func (b *builder) failName(key, name, format string, args ...any) {
+	b.errs = append(b.errs, &Problem{key, name, fmt.Sprintf(format, args...)})
 }
 
 // checkProtocol finds what the protocol, or the collector, cannot carry.
@@ -28,27 +32,27 @@ func (b *builder) checkProtocol() {
 	p := c.Protocol
 	switch {
 	case p != IPFIX && c.Biflow:
-		b.fail("records: want uniflow: %s has no bidirectional records", p)
+		b.fail("records", "want uniflow: %s has no bidirectional records", p)
 	case c.Biflow && b.set.Preset.knowsIANAOnly:
-		b.fail("records: want uniflow: the collectors of preset %s drop bidirectional records", b.set.Preset.Name)
+		b.fail("records", "want uniflow: the collectors of preset %s drop bidirectional records", b.set.Preset.Name)
 	}
 	switch {
 	case p != IPFIX && c.Enterprise.Number != 0:
-		b.fail("enterprise.number: want 0: %s has no enterprise elements", p)
+		b.fail("enterprise.number", "want 0: %s has no enterprise elements", p)
 	case c.Enterprise.Number != 0 && b.set.Preset.knowsIANAOnly:
-		b.fail("enterprise.number: want 0: the collectors of preset %s drop records with enterprise elements", b.set.Preset.Name)
-	case c.Enterprise.Number == reversePEN:
-		b.fail("enterprise.number: want a number of your own: %d stands for reverse elements (RFC 5103)", reversePEN)
+		b.fail("enterprise.number", "want 0: the collectors of preset %s drop records with enterprise elements", b.set.Preset.Name)
+	case c.Enterprise.Number == ReverseEnterprise:
+		b.fail("enterprise.number", "want a number of your own: %d stands for reverse elements (RFC 5103)", ReverseEnterprise)
 	}
 	if n := c.Enterprise.StringOctets; n < 0 || n > maxStringOctets {
-		b.fail("enterprise.string_octets: want 0 (as long as they are) to %d, got %d", maxStringOctets, n)
+		b.fail("enterprise.string_octets", "want 0 (as long as they are) to %d, got %d", maxStringOctets, n)
 	}
 	if p == NetFlow5 {
 		if len(c.Fields) > 0 {
-			b.fail("fields: want none: netflow5 has one form of record")
+			b.fail("fields", "want none: netflow5 has one form of record")
 		}
-		if len(c.Options) > 0 {
-			b.fail("options: want none: netflow5 has no options templates")
+		if slices.ContainsFunc(c.Options, func(k OptionsKind) bool { return k != OptionsPreset }) {
+			b.fail("options", "want none: netflow5 has no options templates")
 		}
 	}
 }
@@ -67,40 +71,56 @@ func (b *builder) choose() []*Element {
 	if len(c.Fields) == 0 {
 		names = b.ofPreset()
 	}
-	if own := func(name string) bool { e, ok := elements().find(name); return ok && e.Enterprise }; c.Enterprise.Number != 0 && !slices.ContainsFunc(c.Fields, own) {
-		add := c.Enterprise.Elements
-		if len(add) == 0 {
-			add = DefaultEnterpriseElements()
-		}
-		for _, name := range add {
-			if e, ok := elements().find(name); ok && !e.Enterprise {
-				b.fail("enterprise.elements: %s is IANA's; name it in fields", name)
-				continue
-			}
-			names = append(names, name)
-		}
-	}
+	names = append(names, b.enterprise()...)
 	seen := map[string]bool{}
 	var list []*Element
 	for _, name := range names {
 		e, ok := elements().find(name)
+		key := "fields"
+		if ok && e.Enterprise && !slices.Contains(c.Fields, name) {
+			key = "enterprise.elements"
+		}
 		switch {
 		case !ok:
-			b.fail("fields: element %q is not known, or cannot be filled%s; flow2ipfix templates --elements lists those that can", name, meant(name))
+			b.failName(key, name, "element %q is not known, or cannot be filled%s; flow2ipfix templates --elements lists those that can", name, meant(name))
 		case seen[name]:
-			b.fail("fields: want %s once", name)
+			b.failName(key, name, "want %s once", name)
 		case e.Enterprise && c.Enterprise.Number == 0:
-			b.fail("fields: %s needs enterprise.number", name)
+			b.failName(key, name, "%s needs enterprise.number", name)
 		case (e.Reverse || e.Name == biflowDirection) && !c.Biflow:
-			b.fail("fields: %s needs records: biflow", name)
+			b.failName(key, name, "%s needs records: biflow", name)
 		case e.source == exporter4 && !c.Exporter.Is4(), e.source == exporter6 && !c.Exporter.Is6():
-			b.fail("fields: %s needs an exporter_address of its family", name)
+			b.failName(key, name, "%s needs an exporter_address of its family", name)
 		default:
 			list = append(list, e)
 		}
 		seen[name] = true
 	}
 	return list
+}
+
+// enterprise returns the elements of our own that come behind the others.
+func (b *builder) enterprise() []string {
+	c := b.cfg
+	own := func(name string) bool { e, ok := elements().find(name); return ok && e.Enterprise }
+	var names []string
+	for _, name := range c.Enterprise.Elements {
+		switch _, known := elements().find(name); {
+		case own(name):
+			names = append(names, name)
+		case known:
+			b.failName("enterprise.elements", name, "%s is IANA's; name it in fields", name)
+		default:
+			b.failName("enterprise.elements", name, "element %q is not known%s; flow2ipfix templates --elements lists them", name, meant(name))
+		}
+	}
+	switch {
+	case c.Enterprise.Number == 0 || slices.ContainsFunc(c.Fields, own):
+		return nil
+	case len(c.Enterprise.Elements) == 0:
+		return DefaultEnterpriseElements()
+	}
+	return names
 }
 
 func (b *builder) ofPreset() []string {
@@ -175,7 +195,7 @@ func (b *builder) template(name string, list []*Element) *Template {
 		case e.Enterprise:
 			f.Enterprise = c.Enterprise.Number
 		case e.Reverse:
-			f.Enterprise = reversePEN
+			f.Enterprise = ReverseEnterprise
 		}
 		if c.Enterprise.Long && longForm[src] != none {
 			src = longForm[src]
@@ -208,10 +228,13 @@ func (b *builder) template(name string, list []*Element) *Template {
 		t.parts[i].steps = joinCore(t.parts[i].steps)
 	}
 	if least := t.length + (longPrefix-shortPrefix)*(len(t.parts)-1); least > t.limit {
-		b.fail("fields: a record takes %d octets, but a message of %d has room for %d; want fewer or shorter fields, or a larger max_message_bytes", least, c.MaxMessageBytes, t.limit)
+		b.fail("fields", "a record takes %d octets, but a message of %d has room for %d; want fewer or shorter fields, or a larger max_message_bytes", least, c.MaxMessageBytes, t.limit)
+	}
+	if c.Protocol == NetFlow9 && t.length <= maxPadding {
+		b.fail("fields", "want records of more than %d octets: with netflow9 shorter ones look like padding", maxPadding)
 	}
 	if len(t.parts)-1 > maxTexts {
-		b.fail("fields: want at most %d strings", maxTexts)
+		b.fail("fields", "want at most %d strings", maxTexts)
 	}
 	definition := appendFields(binary.BigEndian.AppendUint16(nil, uint16(len(t.fields))), t.fields)
 	t.ID = b.id(definition)
@@ -221,7 +244,10 @@ func (b *builder) template(name string, list []*Element) *Template {
 
 // overhead is what a message has beside one record: the larger of the headers of
 // IPFIX and NetFlow version 9, a set header, and padding.
-const overhead = 20 + 4 + 3
+const overhead = 20 + 4 + maxPadding
+
+// maxPadding is how many octets fill a flow set of NetFlow version 9.
+const maxPadding = 3
 
 // stringOctets returns the length of strings.
 func (b *builder) stringOctets() int {

@@ -27,8 +27,8 @@ type Element struct {
 // VariableLength is the length of what says its length itself (RFC 7011 §7).
 const VariableLength = int(entities.VariableLength)
 
-// reversePEN is the enterprise number of reverse elements (RFC 5103 §6.1).
-const reversePEN = registry.IANAReversedEnterpriseID
+// ReverseEnterprise is the enterprise number of reverse elements (RFC 5103 §6.1).
+const ReverseEnterprise = registry.IANAReversedEnterpriseID
 
 // Elements returns all elements that can be filled: IANA's in the order of
 // Azure's tuple, then our own in the order of their ids.
@@ -131,7 +131,7 @@ func (e *Element) look() error {
 func lookUp(name string, reverse bool) (*entities.InfoElement, error) {
 	enterprise := registry.IANAEnterpriseID
 	if reverse {
-		enterprise = reversePEN
+		enterprise = ReverseEnterprise
 	}
 	registered, err := registry.GetInfoElement(name, enterprise)
 	if err != nil {

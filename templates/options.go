@@ -3,6 +3,7 @@ package templates
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -15,6 +16,9 @@ type OptionsKind string
 
 // The kinds.
 const (
+	// OptionsPreset stands for those of the preset, as far as the protocol has
+	// them.
+	OptionsPreset OptionsKind = presetWord
 	// OptionsInterfaces gives interface indexes names.
 	OptionsInterfaces OptionsKind = "interfaces"
 	// OptionsVRFs gives VRF ids names.
@@ -89,15 +93,28 @@ var optionsForms = map[OptionsKind][]optionsForm{
 }
 
 // netflow9Options are the same for NetFlow version 9, whose scopes are not
-// elements: each is a type of its own (RFC 3954 §6.1).
+// elements: each is a type of its own (RFC 3954 §6.1). Interfaces are told as
+// Cisco's routers do.
 var netflow9Options = map[OptionsKind][]optionsForm{
-	OptionsInterfaces: {{"interfaces", []string{"Interface"}, []string{"interfaceName", "interfaceDescription"}}},
+	OptionsInterfaces: {{"interfaces", []string{"System"}, []string{"ingressInterface", "interfaceName", "interfaceDescription"}}},
 	OptionsVRFs:       {{"vrfs", []string{"System"}, []string{"ingressVRFID", "VRFname"}}},
 	OptionsSampling:   {{"sampling", []string{"System"}, []string{"samplingInterval", "samplingAlgorithm"}}},
 	OptionsStatistics: {{"exported", []string{"System"}, []string{"exportedMessageTotalCount", "exportedFlowRecordTotalCount", "exportedOctetTotalCount"}}},
 }
 
-var netflow9Scopes = map[string]uint16{"System": 1, "Interface": 2}
+// nfdumpOptions are those of nfdump, which looks for indexes outside of the scope,
+// and takes interfaceDescription for the name.
+var nfdumpOptions = map[Protocol]map[OptionsKind][]optionsForm{
+	IPFIX: {
+		OptionsInterfaces: {{"interfaces", []string{"observationDomainId"}, []string{"ingressInterface", "interfaceDescription"}}},
+		OptionsVRFs:       {{"vrfs", []string{"observationDomainId"}, []string{"ingressVRFID", "VRFname"}}},
+	},
+	NetFlow9: {
+		OptionsInterfaces: {{"interfaces", []string{"System"}, []string{"ingressInterface", "interfaceDescription"}}},
+	},
+}
+
+var netflow9Scopes = map[string]uint16{"System": 1}
 
 var fixedOctets = map[string]int{
 	"interfaceName": interfaceNameOctets, "interfaceDescription": interfaceDescriptionOctets, "VRFname": vrfNameOctets,
@@ -105,28 +122,46 @@ var fixedOctets = map[string]int{
 
 // chooseOptions makes the options templates that were asked for.
 func (b *builder) chooseOptions() {
-	kinds := b.cfg.Options
-	if kinds == nil {
-		kinds = b.set.Preset.Options
+	c := b.cfg
+	asked := c.Options
+	if asked == nil {
+		asked = []OptionsKind{OptionsPreset}
 	}
-	for i, kind := range kinds {
-		forms := optionsForms[kind]
-		if b.cfg.Protocol == NetFlow9 {
-			forms = netflow9Options[kind]
-		}
+	forms := maps.Clone(optionsForms)
+	if c.Protocol == NetFlow9 {
+		forms = maps.Clone(netflow9Options)
+	}
+	if b.set.Preset.readsLikeNfdump {
+		maps.Copy(forms, nfdumpOptions[c.Protocol])
+	}
+	var kinds []OptionsKind
+	for i, kind := range asked {
 		switch {
-		case !slices.Contains(OptionsKinds(), kind):
-			b.fail("options: want %s, got %q", strings.Join(optionsNames(), ", "), kind)
-		case slices.Contains(kinds[:i], kind):
-			b.fail("options: want %s once", kind)
-		case kind == OptionsTypes && b.cfg.Enterprise.Number == 0 && b.cfg.Protocol == IPFIX:
-			b.fail("options: types describes enterprise elements; want an enterprise.number, or no types")
-		case len(forms) == 0 && b.cfg.Protocol == NetFlow9:
-			b.fail("options: netflow9 has no %s; want ipfix, or no %s", kind, kind)
-		case b.cfg.Protocol != NetFlow5:
-			for _, f := range forms {
-				b.options(kind, f)
+		case kind == OptionsPreset:
+			for _, k := range b.set.Preset.Options {
+				if !slices.Contains(asked, k) && len(forms[k]) > 0 && (k != OptionsTypes || c.Enterprise.Number != 0) {
+					kinds = append(kinds, k)
+				}
 			}
+			continue
+		case !slices.Contains(OptionsKinds(), kind):
+			b.failName("options", string(kind), "want %s, got %q", strings.Join(optionsNames(), ", "), kind)
+		case slices.Contains(asked[:i], kind):
+			b.failName("options", string(kind), "want %s once", kind)
+		case kind == OptionsTypes && c.Enterprise.Number == 0 && c.Protocol == IPFIX:
+			b.failName("options", string(kind), "types describes enterprise elements; want an enterprise.number, or no types")
+		case len(forms[kind]) == 0 && c.Protocol == NetFlow9:
+			b.failName("options", string(kind), "netflow9 has no %s; want ipfix, or no %s", kind, kind)
+		default:
+			kinds = append(kinds, kind)
+		}
+	}
+	if c.Protocol == NetFlow5 {
+		return
+	}
+	for _, kind := range kinds {
+		for _, f := range forms[kind] {
+			b.options(kind, f)
 		}
 	}
 }
@@ -261,12 +296,15 @@ func (s *Set) appendOption(dst []byte, f *Field, r *Report, i int) []byte {
 	name := ""
 	value := uint64(0)
 	switch f.Name {
-	case "ingressInterface", "Interface":
+	case "ingressInterface":
 		value = uint64(r.Interfaces[i].Index)
 	case "interfaceName":
 		name = r.Interfaces[i].Name
 	case "interfaceDescription":
 		name = r.Interfaces[i].Description
+		if s.Preset.readsLikeNfdump {
+			name = strings.TrimSpace(r.Interfaces[i].Name + " " + name)
+		}
 	case "ingressVRFID":
 		value = uint64(r.VRFs[i].ID)
 	case "VRFname":

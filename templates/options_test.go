@@ -90,7 +90,7 @@ func TestNetFlow9Options(t *testing.T) {
 		name, template, record string
 	}{
 		// octets of scope, octets of fields, then scope and fields
-		{"interfaces", "00040008" + "00020004" + "00520020" + "00530040", "00000001" + pad("web-01", 32) + pad("hub", 64)},
+		{"interfaces", "0004000c" + "00010004" + "000a0004" + "00520020" + "00530040", "00000007" + "00000001" + pad("web-01", 32) + pad("hub", 64)},
 		{"vrfs", "00040008" + "00010004" + "00ea0004" + "00ec0040", "00000007" + "aabbccdd" + pad("hub", 64)},
 		{"sampling", "00040008" + "00010004" + "00220004" + "00230001", "00000007" + "00000001" + "01"},
 		{"exported", "0004000c" + "00010004" + "00290008" + "002a0008" + "00280008", "00000007" + fmt.Sprintf("%016x%016x%016x", 3, 4, 5)},
@@ -98,6 +98,27 @@ func TestNetFlow9Options(t *testing.T) {
 		template, records := options(t, s, report(), tc.name)
 		if template != tc.template || records[0] != tc.record {
 			t.Errorf("%s:\n got %s %s\nwant %s %s", tc.name, template, records[0], tc.template, tc.record)
+		}
+	}
+}
+
+// TestNfdumpOptions: nfdump finds what stands behind the scope, and the name in the
+// description.
+func TestNfdumpOptions(t *testing.T) {
+	kinds := []OptionsKind{OptionsInterfaces, OptionsVRFs}
+	for _, tc := range []struct {
+		protocol               Protocol
+		name, template, record string
+	}{
+		{IPFIX, "interfaces", "00030001" + "00950004" + "000a0004" + "00530040", "00000007" + "00000001" + pad("web-01 hub", 64)},
+		{IPFIX, "vrfs", "00030001" + "00950004" + "00ea0004" + "00ec0040", "00000007" + "aabbccdd" + pad("hub", 64)},
+		{NetFlow9, "interfaces", "00040008" + "00010004" + "000a0004" + "00530040", "00000007" + "00000001" + pad("web-01 hub", 64)},
+		{NetFlow9, "vrfs", "00040008" + "00010004" + "00ea0004" + "00ec0040", "00000007" + "aabbccdd" + pad("hub", 64)},
+	} {
+		s := mustNew(t, Config{Preset: "nfdump", Protocol: tc.protocol, Options: kinds})
+		template, records := options(t, s, report(), tc.name)
+		if template != tc.template || records[0] != tc.record {
+			t.Errorf("%v %s:\n got %s %s\nwant %s %s", tc.protocol, tc.name, template, records[0], tc.template, tc.record)
 		}
 	}
 }

@@ -26,6 +26,8 @@ type Preset struct {
 	// knowsIANAOnly is of collectors that drop a record with an element that they
 	// do not know.
 	knowsIANAOnly bool
+	// readsLikeNfdump is of collectors that read options records as nfdump does.
+	readsLikeNfdump bool
 }
 
 // core is what every collector wants and none chokes on.
@@ -70,7 +72,7 @@ var presets = []Preset{
 	},
 	{
 		Name: "nfdump", For: "nfdump's nfcapd: MAC addresses, VRF ids",
-		Elements: coreAnd(slices.Concat(macs, vrfs)...),
+		Elements: coreAnd(slices.Concat(macs, vrfs)...), readsLikeNfdump: true,
 	},
 	{
 		Name: "pmacct", For: "pmacct's nfacctd: MAC addresses",
@@ -125,7 +127,7 @@ func PresetFor(name string) (Preset, error) {
 	}
 	i := slices.IndexFunc(presets, func(p Preset) bool { return p.Name == name })
 	if i < 0 {
-		return Preset{}, fmt.Errorf("preset: want %s, got %q", strings.Join(PresetNames(), ", "), name)
+		return Preset{}, &Problem{"preset", "", fmt.Sprintf("want %s, got %q", strings.Join(PresetNames(), ", "), name)}
 	}
 	p := presets[i]
 	if p.Rate == 0 {

@@ -31,7 +31,7 @@ func ParseProtocol(s string) (Protocol, error) {
 	if s == "" {
 		return IPFIX, nil
 	}
-	return 0, fmt.Errorf("protocol: want %s, got %q", strings.Join(protocolNames, ", "), s)
+	return 0, &Problem{"protocol", "", fmt.Sprintf("want %s, got %q", strings.Join(protocolNames, ", "), s)}
 }
 
 // Config says what a collector is sent. The zero value is the generic preset.
@@ -44,7 +44,8 @@ type Config struct {
 	// Biflow puts both ways of a flow into one record (RFC 5103) where there are
 	// two.
 	Biflow bool
-	// Options are the options templates; nil is the preset's.
+	// Options are the options templates; OptionsPreset stands for those of the
+	// preset. nil is the preset's.
 	Options []OptionsKind
 	// Enterprise is about the elements that are our own.
 	Enterprise Enterprise
@@ -146,8 +147,8 @@ func (s *Set) AppendTemplates(dst []byte) []byte {
 	return dst
 }
 
-// New returns what a configuration asks for. The error, of which there may be
-// several, begins with the configuration's key and says what to write instead.
+// New returns what a configuration asks for. The error is made of Problems, all
+// that there are.
 func New(cfg Config) (*Set, error) {
 	preset, err := PresetFor(cfg.Preset)
 	if err != nil {

@@ -50,6 +50,7 @@ func TestDefinitionsKeepTheirIDs(t *testing.T) {
 	own.Options = OptionsKinds()
 	line("all options", own)
 	line("netflow9 options", Config{Protocol: NetFlow9, Options: []OptionsKind{OptionsInterfaces, OptionsVRFs, OptionsSampling, OptionsStatistics}})
+	line("nfdump options", Config{Preset: "nfdump", Options: []OptionsKind{OptionsInterfaces, OptionsVRFs}})
 	const golden = "testdata/ids.golden"
 	if *update {
 		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
@@ -315,6 +316,10 @@ func TestErrors(t *testing.T) {
 			"options: want vrfs once",
 		}},
 		{Config{Protocol: NetFlow9, Options: []OptionsKind{"flow_keys"}}, []string{"options: netflow9 has no flow_keys; want ipfix, or no flow_keys"}},
+		{Config{Protocol: NetFlow9, Fields: []string{"protocolIdentifier", "ipVersion"}}, []string{
+			"fields: want records of more than 3 octets: with netflow9 shorter ones look like padding",
+			"fields: want records of more than 3 octets: with netflow9 shorter ones look like padding",
+		}},
 		{Config{MaxMessageBytes: 512, Enterprise: Enterprise{Number: 1, StringOctets: 300}}, []string{
 			"fields: a record takes 661 octets, but a message of 512 has room for 485; want fewer or shorter fields, or a larger max_message_bytes",
 			"fields: a record takes 685 octets, but a message of 512 has room for 485; want fewer or shorter fields, or a larger max_message_bytes",

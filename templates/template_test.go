@@ -204,23 +204,45 @@ func TestPresetUnknown(t *testing.T) {
 	}
 }
 
-// TestMappingsNameEveryElement: what a template sends is explained, and what is
-// explained is sent.
+// TestMappingsNameEveryElement: what can be sent is explained, what is explained
+// can be sent, and what every preset sends is known from the rest.
 func TestMappingsNameEveryElement(t *testing.T) {
-	explained := map[string]bool{}
+	explained, always := map[string]bool{}, map[string]bool{}
 	for _, m := range Mappings() {
-		for _, e := range m.Elements {
-			explained[e] = true
+		for _, name := range m.Elements {
+			explained[name], always[name] = true, true
+		}
+		for _, name := range m.More {
+			explained[name] = true
 		}
 	}
-	sent := map[string]bool{}
-	for _, template := range generic(t).Templates() {
-		for _, f := range template.Fields() {
-			sent[f.Name] = true
+	known := map[string]bool{}
+	for _, e := range Elements() {
+		known[e.Name] = true
+	}
+	if diff := cmp.Diff(known, explained); diff != "" {
+		t.Errorf("elements (-known +explained):\n%s", diff)
+	}
+	sent := map[string]int{}
+	for _, name := range PresetNames() {
+		of := map[string]bool{}
+		for _, template := range mustNew(t, Config{Preset: name}).Templates() {
+			for _, f := range template.Fields() {
+				of[f.Name] = true
+			}
+		}
+		for element := range of {
+			sent[element]++
 		}
 	}
-	if diff := cmp.Diff(sent, explained); diff != "" {
-		t.Errorf("elements (-sent +explained):\n%s", diff)
+	for element, n := range sent {
+		if all := n == len(presets); all != always[element] {
+			t.Errorf("%s is sent by %d of %d presets; the mapping says always: %v", element, n, len(presets), always[element])
+		}
+		delete(always, element)
+	}
+	if len(always) > 0 {
+		t.Errorf("the mapping says that these are sent always: %v", always)
 	}
 }
 
