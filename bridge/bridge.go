@@ -13,7 +13,6 @@ import (
 	"io"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,6 +20,7 @@ import (
 	"flow2ipfix/exporter"
 	"flow2ipfix/flowlog"
 	"flow2ipfix/source"
+	"flow2ipfix/templates"
 )
 
 // Config is what a Bridge works with.
@@ -28,6 +28,9 @@ type Config struct {
 	Lanes      []Lane
 	Interfaces convert.Interfaces
 	Domains    convert.Domains
+	Names      convert.Names
+	// Inventory gets the names of what appears; may be nil.
+	Inventory *templates.Inventory
 	// MaxRecordBytes is the largest record that is decoded; 0 is 32 MiB.
 	MaxRecordBytes int
 	// OnReject is called for each rejected piece of a blob; may be nil. It is
@@ -130,7 +133,7 @@ func New(ctx context.Context, cfg Config) (*Bridge, error) {
 		cfg:     cfg,
 		free:    make(chan *batch, batchCount),
 		decoded: make(chan *batch, batchCount),
-		numbers: newNumbering(cfg.Interfaces, cfg.Domains),
+		numbers: newNumbering(cfg.Interfaces, cfg.Domains, cfg.Names, cfg.Inventory),
 		clock:   clock{speed: cfg.Speed, shift: cfg.ShiftToNow},
 	}
 	for range batchCount {
@@ -322,9 +325,10 @@ func (b *Bridge) dispatch(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		b.Progress.Tuples.Add(uint64(bt.Len()))
-		if err := b.numbers.complete(bt); err != nil {
+		if err := b.numbers.number(bt); err != nil {
 			return err
 		}
+		b.numbers.complete(bt)
 		bt.lanes.Store(int32(len(b.lanes)))
 		for _, l := range b.lanes {
 			l.in <- bt // never full either
@@ -348,45 +352,4 @@ func (c *countingReader) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.n.Add(uint64(n))
 	return n, err
-}
-
-// clock plays records back in their own time.
-type clock struct {
-	speed float64
-	shift bool
-
-	first int64 // log time of the first record, ms
-	begun time.Time
-}
-
-// wait returns when it is time for a record, and how far its times are to be
-// moved, in milliseconds.
-func (c *clock) wait(ctx context.Context, b *flowlog.Batch, r *flowlog.Record) (int64, error) {
-	if c.speed == 0 && !c.shift {
-		return 0, nil
-	}
-	at := r.Time
-	groups := b.Groups(r)
-	for i := range groups {
-		if flows := b.Flows(&groups[i]); at == 0 {
-			at = flows[len(flows)-1].Time
-		}
-	}
-	if at == 0 {
-		return 0, nil // nothing in it
-	}
-	if c.begun.IsZero() {
-		c.first, c.begun = at, time.Now()
-	}
-	if c.speed > 0 {
-		due := c.begun.Add(time.Duration(float64(at-c.first) / c.speed * float64(time.Millisecond)))
-		t := time.NewTimer(time.Until(due))
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		}
-	}
-	return time.Now().UnixMilli() - at, nil
 }

@@ -11,37 +11,69 @@ const retryAfter = 5 * time.Second
 // dispatch completes decoded batches and hands them to the lanes.
 func (s *Service) dispatch(ctx context.Context) error {
 	id := uint64(0)
+	var waiting []*batch
 	for {
-		var bt *batch
-		select {
-		case next, ok := <-s.decoded:
-			if !ok {
-				return nil
-			}
-			bt = next
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if err := s.complete(ctx, bt); err != nil {
+		var err error
+		if waiting, err = s.take(ctx, waiting[:0]); err != nil || len(waiting) == 0 {
 			return err
 		}
-		id++
-		bt.id = id
-		if err := s.commits.expect(ctx, id, bt.progress); err != nil {
+		if err := s.number(ctx, waiting); err != nil {
 			return err
 		}
-		bt.lanes.Store(int32(len(s.lanes)))
-		for _, l := range s.lanes {
-			if !l.bestEffort {
-				l.in <- bt // never full: there are no more batches than it holds
-				continue
-			}
-			if !l.offer(ctx, bt) {
-				l.refused.Add(uint64(bt.Len()))
-				s.release(bt)
+		for _, bt := range waiting {
+			id++
+			bt.id = id
+			if err := s.hand(ctx, bt); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// take returns all batches that are decoded, at least one if there is any still to
+// come.
+func (s *Service) take(ctx context.Context, all []*batch) ([]*batch, error) {
+	select {
+	case bt, ok := <-s.decoded:
+		if !ok {
+			return nil, nil
+		}
+		all = append(all, bt)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	for {
+		select {
+		case bt, ok := <-s.decoded:
+			if !ok {
+				return all, nil // and none the next time
+			}
+			all = append(all, bt)
+		default:
+			return all, nil
+		}
+	}
+}
+
+// hand hands a batch to the lanes.
+func (s *Service) hand(ctx context.Context, bt *batch) error {
+	s.numbers.complete(bt)
+	if err := s.commits.expect(ctx, bt.id, bt.progress); err != nil {
+		return err
+	}
+	bt.lanes.Store(int32(len(s.lanes)))
+	for _, l := range s.lanes {
+		if !l.bestEffort {
+			l.in <- bt // never full: there are no more batches than it holds
+			continue
+		}
+		if !l.offer(ctx, bt) {
+			l.refused.Add(uint64(bt.Len()))
+			l.lost.add(&l.policy, bt, 0, 0)
+			s.release(bt)
+		}
+	}
+	return nil
 }
 
 const (
@@ -76,11 +108,12 @@ func (l *serviceLane) offer(ctx context.Context, bt *batch) bool {
 	return false
 }
 
-// complete numbers the interfaces of a batch. If new numbers cannot be kept,
-// nothing of the interface may leave, so that it waits until they can.
-func (s *Service) complete(ctx context.Context, bt *batch) error {
+// number numbers the interfaces of batches: together, since keeping a number is
+// slow. If new ones cannot be kept, nothing of the interface may leave, so that it
+// waits until they can.
+func (s *Service) number(ctx context.Context, batches []*batch) error {
 	for {
-		err := s.numbers.complete(bt)
+		err := s.numbers.number(batches...)
 		if err == nil {
 			return nil
 		}

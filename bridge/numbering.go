@@ -5,72 +5,125 @@ import (
 
 	"flow2ipfix/convert"
 	"flow2ipfix/flowlog"
+	"flow2ipfix/templates"
 )
 
 // numbering adds to a batch what no record says of itself: its observation
-// domain, its interface's index, and when each flow's counters began to count.
-// One goroutine owns it, since that depends on what came before.
+// domain, its interface's index, what both are called, and when each flow's
+// counters began to count. One goroutine owns it, since that depends on what came
+// before.
 type numbering struct {
-	assign  convert.Interfaces
-	of      convert.Domains
-	targets convert.Domains // hashes of targets, whatever the domains are
-	starts  *convert.Starts
+	assign    convert.Interfaces
+	origins   *convert.Origins
+	inventory *templates.Inventory // may be nil
+	starts    *convert.Starts
+
+	indexes map[flowlog.MAC]uint32
+	fresh   []flowlog.MAC // of the batches that are numbered now
+	seen    map[point]struct{}
 
 	byState    [StateCount]uint64 // tuples
 	interfaces map[uint32]flowlog.MAC
 	domains    map[uint32]string // the targets, by observation domain
 }
 
-func newNumbering(interfaces convert.Interfaces, domains convert.Domains) numbering {
+// point is what an Inventory holds names for.
+type point struct{ domain, index, vrf uint32 }
+
+func newNumbering(interfaces convert.Interfaces, domains convert.Domains, names convert.Names, inventory *templates.Inventory) numbering {
 	return numbering{
 		assign:     interfaces,
-		of:         domains,
+		origins:    convert.NewOrigins(names, domains),
+		inventory:  inventory,
 		starts:     convert.NewStarts(convert.DefaultMaxFlows),
+		indexes:    map[flowlog.MAC]uint32{},
+		seen:       map[point]struct{}{},
 		interfaces: map[uint32]flowlog.MAC{},
 		domains:    map[uint32]string{},
 	}
 }
 
-// complete must be called once for each batch. After an error, which is that of
-// an interface without an index, it may be called again.
-func (n *numbering) complete(bt *batch) error {
-	// First what may fail: starts must be marked only once.
-	bt.origins = bt.origins[:0]
-	for i := range bt.Records {
-		r := &bt.Records[i]
-		domain := n.of.Of(r)
-		if _, known := n.domains[domain]; !known {
-			n.domains[domain] = r.Target
+// manyInterfaces is what Interfaces have that number many at once for the price
+// of one.
+type manyInterfaces interface {
+	Add(macs ...flowlog.MAC) error
+}
+
+// number gives the interfaces of batches their indexes. After an error it may be
+// called again.
+func (n *numbering) number(batches ...*batch) error {
+	n.fresh = n.fresh[:0]
+	for _, bt := range batches {
+		for i := range bt.Records {
+			groups := bt.Groups(&bt.Records[i])
+			for k := range groups {
+				g := &groups[k]
+				if g.MAC == (flowlog.MAC{}) {
+					g.MAC = bt.mac
+				}
+				if _, known := n.indexes[g.MAC]; !known {
+					n.fresh = append(n.fresh, g.MAC)
+				}
+			}
 		}
-		groups := bt.Groups(r)
-		for k := range groups {
-			g := &groups[k]
-			if g.MAC == (flowlog.MAC{}) {
-				g.MAC = bt.mac
-			}
-			index, err := n.assign.Index(g.MAC)
-			if err != nil {
-				return fmt.Errorf("number interface %s: %w", g.MAC, err)
-			}
-			if _, known := n.interfaces[index]; !known {
-				n.interfaces[index] = g.MAC
-			}
-			bt.origins = append(bt.origins, convert.Origin{Domain: domain, Interface: index})
+	}
+	if many, ok := n.assign.(manyInterfaces); ok && len(n.fresh) > 1 {
+		if err := many.Add(n.fresh...); err != nil {
+			return err
 		}
+	}
+	for _, mac := range n.fresh {
+		index, err := n.assign.Index(mac)
+		if err != nil {
+			return fmt.Errorf("number interface %s: %w", mac, err)
+		}
+		n.indexes[mac], n.interfaces[index] = index, mac
+	}
+	return nil
+}
+
+// keepOrigins is how many origins a batch keeps room for (300 bytes each).
+const keepOrigins = 8 << 10
+
+// complete must be called once for each batch, whose interfaces have indexes.
+func (n *numbering) complete(bt *batch) {
+	if bt.origins = bt.origins[:0]; cap(bt.origins) > keepOrigins {
+		bt.origins = nil // one giant blew it up
 	}
 	for i := range bt.Records {
 		r := &bt.Records[i]
-		target := n.targets.Of(r)
 		groups := bt.Groups(r)
 		for k := range groups {
-			flows := bt.Flows(&groups[k])
-			n.starts.Mark(target, groups[k].MAC, flows)
+			g := &groups[k]
+			bt.origins = append(bt.origins, convert.Origin{})
+			o := &bt.origins[len(bt.origins)-1]
+			n.origins.Fill(o, r, g, n.indexes[g.MAC])
+			n.meet(o)
+			flows := bt.Flows(g)
+			n.starts.Mark(o.Context.VRF, g.MAC, flows)
 			for j := range flows {
 				n.byState[stateOf(&flows[j])]++
 			}
 		}
 	}
-	return nil
+}
+
+// meet takes down what is new.
+func (n *numbering) meet(o *convert.Origin) {
+	c := &o.Context
+	p := point{o.Domain, o.Interface, c.VRF}
+	if _, known := n.seen[p]; known {
+		return
+	}
+	n.seen[p] = struct{}{}
+	if _, known := n.domains[o.Domain]; !known {
+		n.domains[o.Domain] = c.Target.Long
+	}
+	if n.inventory != nil {
+		n.inventory.Add(o.Domain,
+			templates.Interface{Index: o.Interface, Name: c.InterfaceName, Description: c.InterfaceDescription},
+			templates.VRF{ID: c.VRF, Name: c.VRFName})
+	}
 }
 
 func stateOf(f *flowlog.Flow) int {

@@ -16,6 +16,7 @@ type outlet struct {
 	skipped  [convert.SkipCount]uint64
 
 	records [convert.MaxRecords]templates.Record // of one flow, here so that none is allocated
+	half    int                                  // records that have left of the flow at which export ended with an error
 }
 
 // sink is what takes records to a collector.
@@ -33,8 +34,7 @@ func (o *outlet) export(ctx context.Context, out sink, bt *batch) error {
 		r := &bt.Records[i]
 		groups := bt.Groups(r)
 		for k := range groups {
-			origin := bt.origins[next]
-			origin.Oldest = oldest
+			origin := &bt.origins[next]
 			next++
 			shift := int64(0)
 			if len(bt.shifts) > 0 {
@@ -46,7 +46,7 @@ func (o *outlet) export(ctx context.Context, out sink, bt *batch) error {
 				continue
 			}
 			for j := range flows {
-				n, skip := o.policy.Records(origin, &flows[j], records)
+				n, skip := o.policy.Records(origin, oldest, &flows[j], records)
 				if n == 0 {
 					o.skipped[skip]++
 					continue
@@ -55,6 +55,7 @@ func (o *outlet) export(ctx context.Context, out sink, bt *batch) error {
 					records[m].Start += shift
 					records[m].End += shift
 					if err := out.Export(ctx, origin.Domain, &records[m]); err != nil {
+						o.half = m
 						return err
 					}
 				}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"flow2ipfix/convert"
 	"flow2ipfix/flowlog"
 	"flow2ipfix/source"
+	"flow2ipfix/templates"
 )
 
 // ServiceConfig is what a Service works with.
@@ -24,6 +26,9 @@ type ServiceConfig struct {
 	Store      Store
 	Interfaces convert.Interfaces
 	Domains    convert.Domains
+	Names      convert.Names
+	// Inventory gets the names of what appears; may be nil.
+	Inventory *templates.Inventory
 	// MaxRecordBytes is the largest record that is decoded; 0 is 32 MiB.
 	MaxRecordBytes int
 	// Readers is how many blobs are decoded at once, of all sources together; 4.
@@ -43,6 +48,8 @@ type ServiceLane struct {
 	// BestEffort lanes are waited for only as long as they take something: what
 	// they miss is counted. What the others have delivered is done.
 	BestEffort bool
+	// NotSent counts what they miss; may be nil.
+	NotSent *NotSent
 	// Stream takes the lane's records; it is closed by Run.
 	Stream Stream
 }
@@ -129,7 +136,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 		free:    make(chan *batch, count),
 		decoded: make(chan *batch, count),
 		reading: make(chan *flowlog.Decoder, cfg.Readers),
-		numbers: newNumbering(cfg.Interfaces, cfg.Domains),
+		numbers: newNumbering(cfg.Interfaces, cfg.Domains, cfg.Names, cfg.Inventory),
 	}
 	for range count {
 		s.free <- new(batch)
@@ -144,7 +151,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 		}
 		s.lanes = append(s.lanes, &serviceLane{
 			outlet: outlet{name: l.Name, policy: l.Policy}, stream: l.Stream, bestEffort: l.BestEffort,
-			in: make(chan *batch, size), patience: patience,
+			in: make(chan *batch, size), patience: patience, lost: cmp.Or(l.NotSent, new(NotSent)),
 		})
 	}
 	s.commits.init(cfg.Store, s.lanes, cfg.OnError)

@@ -21,7 +21,8 @@ type serviceLane struct {
 	refused  atomic.Uint64
 	patience time.Duration
 	caughtUp atomic.Bool
-	notSent  uint64
+	notSent  uint64   // tuples that the stream refused
+	lost     *NotSent // records of both kinds
 	// delivered is the last batch that is delivered with all before it.
 	delivered atomic.Uint64
 
@@ -74,7 +75,11 @@ func (l *serviceLane) run(ctx context.Context, s *Service) error {
 func (l *serviceLane) send(ctx context.Context, bt *batch) error {
 	done := l.done()
 	err := l.export(ctx, l.stream, bt)
-	l.notSent += uint64(bt.Len()) - (l.done() - done)
+	if err != nil {
+		done = l.done() - done
+		l.notSent += uint64(bt.Len()) - done
+		l.lost.add(&l.policy, bt, int(done), l.half)
+	}
 	switch {
 	case err == nil:
 		l.stream.Mark(bt.id)

@@ -82,7 +82,7 @@ func TestFilterFlow(t *testing.T) {
 		p := Policy{Filter: tc.filter}
 		f := flow(func(f *flowlog.Flow) { f.Time = tc.time })
 		var out [MaxRecords]templates.Record
-		if _, got := p.Records(Origin{Oldest: p.Filter.Oldest()}, &f, &out); got != tc.want {
+		if _, got := p.Records(&Origin{}, p.Filter.Oldest(), &f, &out); got != tc.want {
 			t.Errorf("%s: skipped by %q, want %q", tc.name, got, tc.want)
 		}
 	}

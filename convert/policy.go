@@ -1,6 +1,7 @@
-// Package convert says what a flow means as flow records: how many
-// unidirectional records it becomes, when each began, which way it went through
-// which interface, what a denial looks like, and what is left out.
+// Package convert says what a flow means as flow records: how many it becomes,
+// when each began, which way it went through which interface, what numbers and
+// names it has in common with others, what a denial looks like, and what is left
+// out.
 //
 // It reads flows (package flowlog) and fills records (package templates). How
 // records are encoded and sent is not its business.
@@ -11,8 +12,8 @@ import (
 	"flow2ipfix/templates"
 )
 
-// Policy is what a collector is told about flows that carry no traffic. The
-// zero value is the default.
+// Policy is what a collector is told about flows, and about which. The zero value
+// is the default.
 type Policy struct {
 	// ExportBegin exports tuples of state B, which say that a flow was created
 	// and have no counters. NSG flow logs of version 1 have nothing else: they
@@ -24,6 +25,11 @@ type Policy struct {
 	// their protocol, for collectors that discard records without packets.
 	// The volume is invented.
 	DeniedCountOne bool
+	// Bidirectional makes one record of a flow, which has what came back in it
+	// (RFC 5103).
+	Bidirectional bool
+	// IPv4Only leaves out IPv6 flows, for protocols that cannot carry them.
+	IPv4Only bool
 	// Filter chooses among all flows.
 	Filter Filter
 }
@@ -42,32 +48,31 @@ const (
 	SkippedFilter
 	// SkippedOld is a flow that ended too long ago.
 	SkippedOld
+	// SkippedIPv6 is an IPv6 flow that no other rule left out, under a policy
+	// that has IPv4 alone.
+	SkippedIPv6
 	// SkipCount is how many values Skip has.
 	SkipCount
 )
 
 // String returns the rule's name: lower case, no spaces.
 func (s Skip) String() string {
-	return [...]string{"none", "begin", "denied", "filter", "old", "unknown"}[min(s, SkipCount)]
-}
-
-// Origin is what the flows of a group have in common beside what the group says.
-type Origin struct {
-	Domain    uint32 // observation domain of the flow log's target
-	Interface uint32 // index of the network interface
-	Oldest    int64  // what Filter.Oldest says now
+	return [...]string{"none", "begin", "denied", "filter", "old", "ipv6", "unknown"}[min(s, SkipCount)]
 }
 
 // MaxRecords is how many records a flow becomes at most.
 const MaxRecords = 2
 
-// Records converts a flow to unidirectional records and writes them to the
-// beginning of out: the forward one, from source to destination with what was
-// sent, and, if anything was received, the reverse one with addresses, ports and
-// direction swapped. It returns how many records it wrote, or by which rule it
-// wrote none. It does not allocate.
-func (p *Policy) Records(o Origin, f *flowlog.Flow, out *[MaxRecords]templates.Record) (int, Skip) {
-	if f.Time < o.Oldest {
+// Records converts a flow to records and writes them to the beginning of out: the
+// forward one, from source to destination with what was sent, and, if anything
+// was received, the reverse one with addresses, ports and direction swapped; or
+// one bidirectional record. It returns how many records it wrote, or by which
+// rule it wrote none. It does not allocate.
+//
+// Records refer to the origin, which must not change while they are in use.
+// Oldest is what Filter.Oldest says now.
+func (p *Policy) Records(o *Origin, oldest int64, f *flowlog.Flow, out *[MaxRecords]templates.Record) (int, Skip) {
+	if f.Time < oldest {
 		return 0, SkippedOld
 	}
 	if len(p.Filter.Prefixes) > 0 && !p.Filter.has(f) {
@@ -90,6 +95,9 @@ func (p *Policy) Records(o Origin, f *flowlog.Flow, out *[MaxRecords]templates.R
 	case f.State == flowlog.StateNone:
 		event = templates.FlowCreated
 	}
+	if p.IPv4Only && !f.Source.Is4() {
+		return 0, SkippedIPv6
+	}
 	r := &out[0]
 	r.Source, r.Destination = f.Source, f.Destination
 	r.SourcePort, r.DestinationPort = f.SourcePort, f.DestinationPort
@@ -99,7 +107,10 @@ func (p *Policy) Records(o Origin, f *flowlog.Flow, out *[MaxRecords]templates.R
 	}
 	r.Packets, r.Octets = f.PacketsSent, f.BytesSent
 	r.ReversePackets, r.ReverseOctets = 0, 0
+	r.Context = &o.Context
 	r.Protocol = f.Protocol
+	r.Encryption = uint8(f.Encryption)         // of the same numbers
+	r.FlowState = templates.FlowState(f.State) // in the same order
 	r.FirewallEvent = event
 	r.ForwardingStatus = templates.Forwarded
 	setWay(r, f.Direction == flowlog.Outbound, o.Interface)
@@ -108,6 +119,10 @@ func (p *Policy) Records(o Origin, f *flowlog.Flow, out *[MaxRecords]templates.R
 		return 1, NotSkipped
 	}
 	if f.PacketsReceived == 0 && f.BytesReceived == 0 {
+		return 1, NotSkipped
+	}
+	if p.Bidirectional {
+		r.ReversePackets, r.ReverseOctets = f.PacketsReceived, f.BytesReceived
 		return 1, NotSkipped
 	}
 	back := &out[1]

@@ -122,14 +122,18 @@ func TestRecords(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			f := flow(tc.flow)
 			// What an earlier flow left behind must not shine through.
-			dirty := templates.Record{ReversePackets: 9, ReverseOctets: 9, Ingress: 9, Egress: 9, ForwardingStatus: 9}
+			dirty := templates.Record{ReversePackets: 9, ReverseOctets: 9, Ingress: 9, Egress: 9, ForwardingStatus: 9, Encryption: 9, FlowState: 9, Context: new(templates.Context)}
 			out := [MaxRecords]templates.Record{dirty, dirty}
-			n, skip := tc.policy.Records(Origin{Domain: 1, Interface: 7}, &f, &out)
+			o := Origin{Domain: 1, Interface: 7}
+			n, skip := tc.policy.Records(&o, 0, &f, &out)
 			if skip != tc.skip {
 				t.Errorf("skipped by rule %q, want %q", skip, tc.skip)
 			}
 			var got []string
 			for _, r := range out[:n] {
+				if r.Context != &o.Context || r.Encryption != uint8(f.Encryption) {
+					t.Errorf("record has context %p and encryption %d", r.Context, r.Encryption)
+				}
 				if r.Protocol != f.Protocol || r.ReversePackets != 0 || r.ReverseOctets != 0 {
 					t.Errorf("record has protocol %d and reverse counters %d/%d", r.Protocol, r.ReversePackets, r.ReverseOctets)
 				}
@@ -139,32 +143,6 @@ func TestRecords(t *testing.T) {
 				t.Errorf("records (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestDomains(t *testing.T) {
-	// The reference values were computed with another implementation of FNV-1a.
-	for _, tc := range []struct {
-		domains Domains
-		record  flowlog.Record
-		want    uint32
-	}{
-		{Domains{}, flowlog.Record{Target: "/subscriptions/s/vnet"}, 0x060d728e},
-		{Domains{}, flowlog.Record{Target: "/SUBSCRIPTIONS/S/VNET"}, 0x060d728e},
-		{Domains{}, flowlog.Record{Target: "/SUBSCRIPTIONS/S/VNET", FlowLog: "/other"}, 0x060d728e},
-		{Domains{}, flowlog.Record{FlowLog: "/subscriptions/s/vnet"}, 0x060d728e},
-		{Domains{}, flowlog.Record{}, 0x811c9dc5},
-		{Domains{Always: true, Fixed: 42}, flowlog.Record{Target: "/x"}, 42},
-		{Domains{Always: true}, flowlog.Record{Target: "/x"}, 0},
-	} {
-		if got := tc.domains.Of(&tc.record); got != tc.want {
-			t.Errorf("domain of %q is %#x, want %#x", tc.record.Target, got, tc.want)
-		}
-	}
-	var d Domains
-	a, b := flowlog.Record{Target: "/a"}, flowlog.Record{Target: "/b"}
-	if first, other := d.Of(&a), d.Of(&b); first == other || d.Of(&a) != first {
-		t.Error("the domain depends on the record before")
 	}
 }
 

@@ -209,11 +209,12 @@ func TestMarkAndRecordsDoNotAllocate(t *testing.T) {
 	s := NewStarts(1 << 12)
 	flows := manyFlows(500, flowlog.Continue, 100)
 	var p Policy
+	var o Origin
 	var out [MaxRecords]templates.Record
 	if n := testing.AllocsPerRun(20, func() {
 		s.Mark(0, flowlog.MAC{1}, flows)
 		for i := range flows {
-			if n, _ := p.Records(Origin{}, &flows[i], &out); n != 2 {
+			if n, _ := p.Records(&o, 0, &flows[i], &out); n != 2 {
 				t.Fatalf("a flow became %d records, want 2", n)
 			}
 		}
