@@ -28,12 +28,13 @@ func (r *report) check(cfg *Config) {
 	for i := range cfg.Collectors {
 		c, at := &cfg.Collectors[i], fmt.Sprintf("collectors[%d]", i)
 		r.checkName(names, at+".name", c.Name)
-		r.checkCollector(at, c)
+		r.checkCollector(at, c, cfg)
 		r.once(urls, at+".url", c.URL, "a collector of its own")
 	}
 	if !slices.ContainsFunc(cfg.Collectors, func(c Collector) bool { return c.Delivery != "best_effort" }) && len(cfg.Collectors) > 0 {
 		r.Fail("collectors[0].delivery", "best_effort", "want required for at least one collector: it says when a flow log has been delivered")
 	}
+	r.checkTargets(cfg)
 	macs, indexes := unique{}, unique{}
 	for i := range cfg.Interfaces {
 		in, at := &cfg.Interfaces[i], fmt.Sprintf("interfaces[%d]", i)
@@ -50,10 +51,15 @@ type unique map[any]string
 
 // once reports a value that another key has already.
 func (r *report) once(seen unique, path string, value any, want string) {
+	r.onceAs(seen, path, value, value, want)
+}
+
+// onceAs does so for a value that stands there as got.
+func (r *report) onceAs(seen unique, path string, value, got any, want string) {
 	switch first, twice := seen[value]; {
 	case value == "" || value == 0: // not given
 	case twice:
-		r.Fail(path, value, "%s has it already; want %s", first, want)
+		r.Fail(path, got, "%s has it already; want %s", first, want)
 	default:
 		seen[value] = path
 	}
@@ -178,21 +184,25 @@ func validHost(u *url.URL) bool {
 func (r *report) checkGlobs(at string, globs []string) {
 	for i, g := range globs {
 		path := fmt.Sprintf("%s[%d]", at, i)
-		switch {
-		case g == "": // said already
-		case strings.ContainsAny(g, `?[]{}\`):
-			r.Fail(path, g, "want a pattern in which * alone is special, like */nsg-web* or 000D3A*")
-		case strings.TrimSpace(g) != g:
-			r.Fail(path, g, "want a pattern without spaces around it")
-		case strings.Contains(g, ":"):
+		if r.checkGlob(path, g); strings.Contains(g, ":") {
 			r.Fail(path, g, "want a MAC without colons, like 000D3A123456")
 		}
 	}
 }
 
+func (r *report) checkGlob(path, g string) {
+	switch {
+	case g == "": // said already
+	case strings.ContainsAny(g, `?[]{}\`):
+		r.Fail(path, g, "want a pattern in which * alone is special, like */nsg-web* or 000D3A*")
+	case strings.TrimSpace(g) != g:
+		r.Fail(path, g, "want a pattern without spaces around it")
+	}
+}
+
 const wantCollectorURL = "want udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH"
 
-func (r *report) checkCollector(at string, c *Collector) {
+func (r *report) checkCollector(at string, c *Collector, cfg *Config) {
 	scheme, problem := collectorURL(c.URL)
 	switch {
 	case c.URL == "": // said already
@@ -220,6 +230,7 @@ func (r *report) checkCollector(at string, c *Collector) {
 			r.Fail(at+".local_address", c.LocalAddress, "not used by %s; leave it out", c.URL)
 		}
 	}
+	r.checkDialect(at, c, cfg, scheme)
 }
 
 func (r *report) checkTLS(at, scheme string, t *TLS) {

@@ -4,8 +4,9 @@
 // write instead.
 //
 // The types are shaped like the file. What they mean to the packages that do the
-// work is not this package's business, and no package that does the work imports
-// it. The tags of the types, which package strict explains, are the one place where
+// work is not this package's business, but for templates: which elements a
+// collector can be sent only that one knows. No package that does the work imports
+// this one. The tags of the types, which package strict explains, are the one place where
 // keys are described: strict reading, Default, Keys and Schema are made of them.
 package config
 
@@ -24,6 +25,7 @@ type Config struct {
 	StateDir        string        `yaml:"state_dir" default:"/var/lib/flow2ipfix" required:"true" want:"a folder, like /var/lib/flow2ipfix" doc:"The folder that remembers what has been delivered, and the interface indexes."`
 	Convert         Convert       `yaml:"convert" doc:"What flows mean as flow records."`
 	Collectors      []Collector   `yaml:"collectors" required:"true" doc:"Where flow records are sent. At least one."`
+	Targets         []Target      `yaml:"targets" doc:"Names, exporter addresses and observation domains of what flow logs are set on: virtual networks, subnets, interfaces, security groups. The first entry that fits a flow log holds."`
 	Interfaces      []Interface   `yaml:"interfaces" doc:"Names and fixed indexes of network interfaces. The others get a free index when they first appear, and keep it."`
 	Telemetry       Telemetry     `yaml:"telemetry" doc:"What the daemon says of itself."`
 	Log             Log           `yaml:"log" doc:"What the daemon writes to standard error."`
@@ -81,22 +83,47 @@ type Convert struct {
 	Begin             string            `yaml:"begin" default:"skip" enum:"skip,export" doc:"Flows that only began (state B): they have no counters yet."`
 	Denied            string            `yaml:"denied" default:"export" enum:"export,skip" doc:"Denied flows."`
 	DeniedCounters    string            `yaml:"denied_counters" default:"zero" enum:"zero,one" doc:"Packets of a denied flow: zero, or one for collectors that discard records without packets."`
+	ExporterAddress   string            `yaml:"exporter_address" doc:"The IP address that collectors shall take for the exporter's (exporterIPv4Address or exporterIPv6Address), where targets names no other; empty sends none."`
 	ObservationDomain ObservationDomain `yaml:"observation_domain" default:"per_target" doc:"The observation domain: per_target gives each resource with a flow log a number of its own, a number holds for everything."`
 }
 
 // Collector is where flow records are sent.
 type Collector struct {
-	Name            string        `yaml:"name" required:"true" want:"a name of letters, digits, dots, dashes and underscores, like ntopng" doc:"What the collector is called in logs, metrics and the state."`
-	URL             string        `yaml:"url" required:"true" want:"udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH" doc:"Where the collector listens: udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH."`
-	Preset          string        `yaml:"preset" default:"generic" enum:"generic" doc:"Templates for a kind of collector; flow2ipfix templates shows them."`
-	Protocol        string        `yaml:"protocol" default:"ipfix" enum:"ipfix" doc:"The protocol."`
-	Records         string        `yaml:"records" default:"uniflow" enum:"uniflow" doc:"How a flow is told: uniflow is a record for each way."`
-	Rate            int           `yaml:"rate" default:"20000" min:"0" max:"100000000" doc:"Records a second at most over udp and dtls; 0 sends as fast as it goes, which loses datagrams. The other ways pace themselves."`
-	Delivery        string        `yaml:"delivery" default:"required" enum:"required,best_effort" doc:"required: while the collector is away, reading waits, and Azure keeps the flow logs. best_effort: what it misses is lost to it."`
-	LocalAddress    string        `yaml:"local_address" doc:"The IP address to send from; empty lets the system choose."`
-	MaxMessageBytes int           `yaml:"max_message_bytes" default:"1400" min:"512" max:"65535" doc:"The largest message. An IP packet is 28 or 48 bytes larger."`
-	Timeout         time.Duration `yaml:"timeout" default:"15s" min:"100ms" doc:"How long connecting may take. A connection over which nothing gets on for 60 s is given up, whatever this says."`
-	TLS             TLS           `yaml:"tls" doc:"For tls:// and dtls://."`
+	Name              string        `yaml:"name" required:"true" want:"a name of letters, digits, dots, dashes and underscores, like ntopng" doc:"What the collector is called in logs, metrics and the state."`
+	URL               string        `yaml:"url" required:"true" want:"udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH" doc:"Where the collector listens: udp://host:port, tcp://host:port, tls://host:port, dtls://host:port or file:PATH."`
+	Preset            string        `yaml:"preset" default:"generic" enum:"generic,ntopng,elastiflow,nfdump,pmacct,goflow2,akvorado,elk,telegraf,vflow,solarwinds,prtg" doc:"What suits a kind of collector, where the keys below do not say otherwise; flow2ipfix templates --presets lists them."`
+	Protocol          string        `yaml:"protocol" default:"ipfix" enum:"ipfix,netflow9,netflow5" doc:"The protocol. netflow9 and netflow5 are for collectors that know nothing newer, and go over udp:// only; netflow5 has neither IPv6 nor anything that could be chosen."`
+	Records           string        `yaml:"records" default:"preset" enum:"preset,uniflow,biflow" doc:"How a flow is told: uniflow is a record for each way, biflow one for both (RFC 5103); preset is what suits the collector, uniflow with all presets so far."`
+	Fields            []string      `yaml:"fields" doc:"The elements of a flow record in order, by the names that IANA has; preset stands for those of the preset. Empty is those of the preset. flow2ipfix templates --elements lists all that there are."`
+	Options           []string      `yaml:"options" default:"preset" enum:"preset,interfaces,vrfs,sampling,statistics,flow_keys,types" doc:"Options templates, which tell more than flows: names of interfaces and VRFs, sampling, what was sent, flow keys, types of our own elements; preset stands for those of the preset. Empty is none."`
+	Enterprise        Enterprise    `yaml:"enterprise" doc:"Elements that no registry has: the rule, the access list, encryption and more."`
+	Begin             string        `yaml:"begin" default:"preset" enum:"preset,skip,export" doc:"What holds for this collector instead of convert.begin; preset is what suits it, or else convert.begin."`
+	Denied            string        `yaml:"denied" default:"preset" enum:"preset,export,skip" doc:"What holds for this collector instead of convert.denied; preset is what suits it, or else convert.denied."`
+	DeniedCounters    string        `yaml:"denied_counters" default:"preset" enum:"preset,zero,one" doc:"What holds for this collector instead of convert.denied_counters; preset is what suits it (ntopng has one), or else convert.denied_counters."`
+	Rate              Rate          `yaml:"rate" default:"preset" doc:"Records a second at most over udp and dtls: preset is what suits the collector (20000, if nothing is known of it); 0 sends as fast as it goes, which loses datagrams. The other ways pace themselves."`
+	Delivery          string        `yaml:"delivery" default:"required" enum:"required,best_effort" doc:"required: while the collector is away, reading waits, and Azure keeps the flow logs. best_effort: what it misses is lost to it."`
+	LocalAddress      string        `yaml:"local_address" doc:"The IP address to send from; empty lets the system choose."`
+	MaxMessageBytes   int           `yaml:"max_message_bytes" default:"1400" min:"512" max:"65535" doc:"The largest message. An IP packet is 28 or 48 bytes larger."`
+	MaxMessageRecords int           `yaml:"max_message_records" default:"64" min:"1" max:"1000" doc:"The most records of a message; some collectors read no more than 64. netflow5 has 30 at most."`
+	TemplateRefresh   time.Duration `yaml:"template_refresh" default:"1m" min:"1s" doc:"How often templates and options are sent again over udp and dtls. Collectors that were started later understand nothing before."`
+	Timeout           time.Duration `yaml:"timeout" default:"15s" min:"100ms" doc:"How long connecting may take. A connection over which nothing gets on for 60 s is given up, whatever this says."`
+	TLS               TLS           `yaml:"tls" doc:"For tls:// and dtls://."`
+}
+
+// Enterprise says how the elements that no registry has are sent.
+type Enterprise struct {
+	Number       int      `yaml:"number" default:"0" min:"0" max:"4294967295" doc:"The private enterprise number that the elements stand under, your organisation's (IANA registers them at no charge); 0 sends none. 32473 is for examples in documents."`
+	Elements     []string `yaml:"elements" default:"azureRule,azureAcl,azureEncryption" enum:"azureRule,azureAcl,azureFlowLog,azureTargetResource,azureSubscription,azureRegion,azureResourceGroup,azureEncryption,azureFlowState" doc:"Those that are sent behind the others, if there is a number and fields names none of them."`
+	Form         string   `yaml:"form" default:"short" enum:"short,long" doc:"Resource ids: short is their last names, long the whole, of which a message holds a few."`
+	StringOctets int      `yaml:"string_octets" default:"0" min:"0" max:"512" doc:"The length of all strings in flow records, for collectors that want a fixed one; 0 is as long as they are (netflow9: 64)."`
+}
+
+// Target is what a flow log is set on, or several of them.
+type Target struct {
+	Resource          string `yaml:"resource" required:"true" want:"a pattern for the resource id, like */virtualNetworks/vnet-hub" doc:"A pattern for the resource id that the flow log is set on. * stands for anything; case does not matter."`
+	Name              string `yaml:"name" doc:"What it is called at the collectors (VRFname, interfaceDescription); empty is its last name in the resource id."`
+	ExporterAddress   string `yaml:"exporter_address" doc:"The IP address that collectors shall take for the exporter's; empty is convert.exporter_address."`
+	ObservationDomain int    `yaml:"observation_domain" default:"0" min:"0" max:"4294967295" doc:"Its observation domain; 0 is what convert.observation_domain says. Targets may share one."`
 }
 
 // TLS is how to talk to a collector over tls and dtls. Files are PEM.

@@ -58,6 +58,12 @@ func TestNothingWrong(t *testing.T) {
 		whole + "convert: {observation_domain: 17, begin: export}",
 		whole + "start: 2026-11-20T01:00:00+01:00",
 		whole + "telemetry: {listen: ''}",
+		whole + "    protocol: netflow5\n    options: [preset]\n    rate: preset\n",
+		whole + "    protocol: netflow9\n    options: [interfaces, vrfs, sampling, statistics]\n",
+		whole + "    preset: elk\n    records: biflow\n    fields: [preset, azureRule, biflowDirection]\n    enterprise: {number: 32473}\n    options: [preset, types, flow_keys]\n",
+		whole + "targets: [{resource: a, observation_domain: 7}, {resource: b, observation_domain: 7}]",
+		whole + "    fields: [exporterIPv6Address]\nconvert: {exporter_address: '2001:db8::1'}\ntargets: [{resource: '*', exporter_address: '2001:db8::2'}]",
+		whole + "    enterprise: {elements: [azureRule, azureAcl, azureEncryption], number: 0}\n",
 		whole + "log: &l {level: warn}\nconvert: &c {begin: skip}\n",
 		strings.Replace(whole, "udp://127.0.0.1:4739", "tls://collector.example:4740\n    tls: {min_version: 1.3}", 1),
 		strings.Replace(whole, "udp://127.0.0.1:4739", "dtls://[2001:db8::1]:4740\n    tls: {cert_file: c, key_file: k}", 1),
@@ -75,7 +81,7 @@ func TestNothingWrong(t *testing.T) {
 
 // TestErrors has every error with its whole text.
 func TestErrors(t *testing.T) {
-	const keys = "sources, start, hour_grace, state_dir, convert, collectors, interfaces, telemetry, log or shutdown_timeout"
+	const keys = "sources, start, hour_grace, state_dir, convert, collectors, targets, interfaces, telemetry, log or shutdown_timeout"
 	with := func(more string) string { return whole + more }
 	collector := func(more string) string { return whole + "    " + strings.ReplaceAll(more, "\n", "\n    ") + "\n" }
 	url := func(s string) string { return strings.Replace(whole, "udp://127.0.0.1:4739", s, 1) }
@@ -119,26 +125,88 @@ func TestErrors(t *testing.T) {
 		{"a number for a text", with("state_dir: 012"), `f:7: state_dir: want text; put it into quotes, like "012", got 012`},
 		{"a truth for a text", with("state_dir: true"), `f:7: state_dir: want text; put it into quotes, like "true", got true`},
 		{"no state", with("state_dir: ''"), `f:7: state_dir: want a folder, like /var/lib/flow2ipfix, got ""`},
-		{"octal", collector("rate: 012"), "f:7: collectors[0].rate: want a number from 0 to 100000000, got 012"},
+		{"octal", collector("max_message_bytes: 0700"), "f:7: collectors[0].max_message_bytes: want a number from 512 to 65535, got 0700"},
 		{"nobody required", collector("delivery: best_effort"), `f:7: collectors[0].delivery: want required for at least one collector: it says when a flow log has been delivered, got "best_effort"`},
-		{"a fraction", collector("rate: 1.5"), "f:7: collectors[0].rate: want a number from 0 to 100000000, got 1.5"},
-		{"a text for a number", collector("rate: '5'"), `f:7: collectors[0].rate: want a number from 0 to 100000000, got "5"`},
-		{"below", collector("rate: -1"), "f:7: collectors[0].rate: want a number from 0 to 100000000, got -1"},
+		{"a fraction", collector("max_message_records: 1.5"), "f:7: collectors[0].max_message_records: want a number from 1 to 1000, got 1.5"},
+		{"a text for a number", collector("max_message_records: '5'"), `f:7: collectors[0].max_message_records: want a number from 1 to 1000, got "5"`},
+		{"below", collector("max_message_records: -1"), "f:7: collectors[0].max_message_records: want a number from 1 to 1000, got -1"},
 		{"above", collector("max_message_bytes: 70000"), "f:7: collectors[0].max_message_bytes: want a number from 512 to 65535, got 70000"},
 		{"a text for a mapping", with("log: debug"), `f:7: log: want a mapping of keys: level or format, got "debug"`},
 		{"a mapping for a list", "sources: {name: x}\n" + whole[strings.Index(whole, "collectors"):], "f:1: sources: want a list, in brackets or with a dash before each entry, got a mapping"},
 		{"a text for a list", strings.Replace(whole, "    directory", "    include: nsg*\n    directory", 1), `f:3: sources[0].include: want a list, in brackets or with a dash before each entry, got "nsg*"`},
 		{"texts for entries", "sources: [a, 5]\n" + whole[strings.Index(whole, "collectors"):], `f:1: sources[0]: want a mapping of keys: name, azure, directory, include or exclude, got "a"` + "\n" + "f:1: sources[1]: want a mapping of keys: name, azure, directory, include or exclude, got 5"},
-		{"an empty entry", whole + "  -\n", "f:7: collectors[1]: nothing here; write a mapping of keys: name, url, preset, protocol, records, rate, delivery, local_address, max_message_bytes, timeout or tls or delete it"},
+		{"an empty entry", whole + "  -\n", "f:7: collectors[1]: nothing here; write a mapping of keys: name, url, preset, protocol, records, fields, options, enterprise, begin, denied, denied_counters, rate, delivery, local_address, max_message_bytes, max_message_records, template_refresh, timeout or tls or delete it"},
 		{"not in the choice", with("log: {level: verbose, format: xml}\nconvert: {begin: no, denied: 1, denied_counters: two}"), `f:7: log.level: want debug, info, warn or error, got "verbose"
 f:7: log.format: want auto, text or json, got "xml"
 f:8: convert.begin: want skip or export, got "no"
 f:8: convert.denied: want export or skip, got 1
 f:8: convert.denied_counters: want zero or one, got "two"`},
-		{"not there yet", collector("preset: ntopng\nprotocol: netflow9\nrecords: biflow\ndelivery: sometimes"), `f:7: collectors[0].preset: want generic, which is all that there is yet, got "ntopng"
-f:8: collectors[0].protocol: want ipfix, which is all that there is yet, got "netflow9"
-f:9: collectors[0].records: want uniflow, which is all that there is yet, got "biflow"
-f:10: collectors[0].delivery: want required or best_effort, got "sometimes"`},
+		{"not in the choice of a collector", collector("preset: ntop\nprotocol: sflow\nrecords: both\ndelivery: sometimes\nbegin: yes\ndenied: no\ndenied_counters: 1\nenterprise: {form: tall}"), `f:7: collectors[0].preset: want generic, ntopng, elastiflow, nfdump, pmacct, goflow2, akvorado, elk, telegraf, vflow, solarwinds or prtg, got "ntop"
+f:8: collectors[0].protocol: want ipfix, netflow9 or netflow5, got "sflow"
+f:9: collectors[0].records: want preset, uniflow or biflow, got "both"
+f:10: collectors[0].delivery: want required or best_effort, got "sometimes"
+f:11: collectors[0].begin: want preset, skip or export, got "yes"
+f:12: collectors[0].denied: want preset, export or skip, got "no"
+f:13: collectors[0].denied_counters: want preset, zero or one, got 1
+f:14: collectors[0].enterprise.form: want short or long, got "tall"`},
+		{"rate", strings.Replace(collector("rate: 012"), "collectors:", "collectors:\n  - {name: a, url: 'udp://h:1', rate: -1}\n  - {name: b, url: 'udp://h:2', rate: 1.5}\n  - {name: c, url: 'udp://h:3', rate: fast}\n  - {name: d, url: 'udp://h:4', rate: 100000001}", 1), `f:5: collectors[0].rate: want preset or a number from 0 to 100000000, got -1
+f:6: collectors[1].rate: want preset or a number from 0 to 100000000, got 1.5
+f:7: collectors[2].rate: want preset or a number from 0 to 100000000, got "fast"
+f:8: collectors[3].rate: want preset or a number from 0 to 100000000, got 100000001
+f:11: collectors[4].rate: want preset or a number from 0 to 100000000, got 012`},
+		{"bounds", collector("max_message_records: 0\ntemplate_refresh: 1ms\nenterprise: {number: 4294967296, string_octets: 513}"), `f:7: collectors[0].max_message_records: want a number from 1 to 1000, got 0
+f:8: collectors[0].template_refresh: want a duration with a unit, like 30s, of 1s or more, got "1ms"
+f:9: collectors[0].enterprise.number: want a number from 0 to 4294967295, got 4294967296
+f:9: collectors[0].enterprise.string_octets: want a number from 0 to 512, got 513`},
+		{"more than UDP carries", collector("max_message_bytes: 65508"), "f:7: collectors[0].max_message_bytes: want 65507 at most with udp://, got 65508"},
+		{"more than DTLS carries", url("dtls://h:1\n    max_message_bytes: 16385"), "f:7: collectors[0].max_message_bytes: want 16384 at most with dtls://, got 16385"},
+
+		{"fields", collector("fields:\n- octetdeltacount\n- preset\n- flowId\n- flowId\n- azureRule\n- biflowDirection\n- exporterIPv4Address\n- ''"), `f:8: collectors[0].fields[0]: element "octetdeltacount" is not known, or cannot be filled (did you mean octetDeltaCount?); flow2ipfix templates --elements lists those that can
+f:11: collectors[0].fields[3]: want flowId once
+f:12: collectors[0].fields[4]: azureRule needs enterprise.number
+f:13: collectors[0].fields[5]: biflowDirection needs records: biflow
+f:14: collectors[0].fields[6]: exporterIPv4Address needs an exporter_address of its family
+f:15: collectors[0].fields[7]: want text, got ""`},
+		{"fields, where another key is wrong", collector("fields: [preset, srcaddr, biflowDirection]\nrecords: both"), `f:7: collectors[0].fields[1]: element "srcaddr" is not known, or cannot be filled; flow2ipfix templates --elements lists those that can
+f:8: collectors[0].records: want preset, uniflow or biflow, got "both"`},
+		{"fields, twice the preset's", collector("fields: [preset, preset]"), "f:7: collectors[0].fields: want sourceIPv4Address once"},
+		{"fields, one of the preset's", collector("fields: [preset, octetDeltaCount]"), "f:7: collectors[0].fields[1]: want octetDeltaCount once"},
+		{"fields, too long", collector("fields: [preset]\nenterprise: {number: 1, string_octets: 300}\nmax_message_bytes: 512"), "f:7: collectors[0].fields: a record takes 661 octets, but a message of 512 has room for 485; want fewer or shorter fields, or a larger max_message_bytes"},
+		{"options", collector("options: [vrf, vrfs, vrfs, types, preset]"), `f:7: collectors[0].options[0]: want preset, interfaces, vrfs, sampling, statistics, flow_keys or types, got "vrf"
+f:7: collectors[0].options[2]: want vrfs once
+f:7: collectors[0].options[3]: types describes enterprise elements; want an enterprise.number, or no types`},
+		{"enterprise elements", collector("enterprise: {number: 1, elements: [azureRule, azurerule, flowId, azureRule]}"), `f:7: collectors[0].enterprise.elements[1]: want azureRule, azureAcl, azureFlowLog, azureTargetResource, azureSubscription, azureRegion, azureResourceGroup, azureEncryption or azureFlowState, got "azurerule"
+f:7: collectors[0].enterprise.elements[2]: want azureRule, azureAcl, azureFlowLog, azureTargetResource, azureSubscription, azureRegion, azureResourceGroup, azureEncryption or azureFlowState, got "flowId"
+f:7: collectors[0].enterprise.elements[3]: want azureRule once`},
+		{"enterprise elements twice", collector("enterprise: {number: 1, elements: [azureRule, azureRule]}"), "f:7: collectors[0].enterprise.elements[1]: want azureRule once"},
+		{"enterprise number of another", collector("enterprise: {number: 29305}"), "f:7: collectors[0].enterprise.number: want a number of your own: 29305 stands for reverse elements (RFC 5103)"},
+		{"enterprise without a number", collector("enterprise: {elements: [azureRule, azureFlowState]}"), "f:7: collectors[0].enterprise.number: missing; want your private enterprise number, or neither elements nor form"},
+		{"enterprise form without a number", collector("enterprise: {form: long}"), "f:7: collectors[0].enterprise.number: missing; want your private enterprise number, or neither elements nor form"},
+		{"two observation domains for a target", with("convert: {observation_domain: 7}\ntargets: [{resource: a, observation_domain: 8}]"), "f:8: targets[0].observation_domain: convert.observation_domain is 7 for everything; want per_target there, or none here, got 8"},
+		{"not for vFlow", collector("preset: vflow\nrecords: biflow\nenterprise: {number: 1}"), `f:8: collectors[0].records: want uniflow: the collectors of preset vflow drop bidirectional records
+f:9: collectors[0].enterprise.number: want 0: the collectors of preset vflow drop records with enterprise elements`},
+		{"not of NetFlow 9", collector("protocol: netflow9\nrecords: biflow\nenterprise: {number: 1}\noptions: [flow_keys]"), `f:8: collectors[0].records: want uniflow: netflow9 has no bidirectional records
+f:9: collectors[0].enterprise.number: want 0: netflow9 has no enterprise elements
+f:10: collectors[0].options[0]: netflow9 has no flow_keys; want ipfix, or no flow_keys`},
+		{"not of NetFlow 5", collector("protocol: netflow5\nfields: [flowId]\noptions: [sampling]"), `f:8: collectors[0].fields: want none: netflow5 has one form of record
+f:9: collectors[0].options: want none: netflow5 has no options templates`},
+		{"NetFlow over TCP", url("tcp://h:1\n    protocol: netflow9"), `f:7: collectors[0].protocol: netflow9 goes over udp:// only; want ipfix, or url: udp://…, got "netflow9"`},
+		{"NetFlow into a file", url("file:x\n    protocol: netflow5"), `f:7: collectors[0].protocol: netflow5 goes over udp:// only; want ipfix, or url: udp://…, got "netflow5"`},
+
+		{"targets", with("targets:\n- {name: x}\n- {resource: 'v?', name: x}\n- {resource: '*/hub'}\n- {resource: '*/HUB', name: y}\n- {resource: ' x', observation_domain: -1}\n- {resource: '', name: z}"), `f:8: targets[0].resource: missing; want a pattern for the resource id, like */virtualNetworks/vnet-hub
+f:9: targets[1].resource: want a pattern in which * alone is special, like */nsg-web* or 000D3A*, got "v?"
+f:10: targets[2]: says nothing of its targets; want name, exporter_address or observation_domain
+f:11: targets[3].resource: targets[2].resource has it already; want one entry for a target, got "*/HUB"
+f:12: targets[4].observation_domain: want a number from 0 to 4294967295, got -1
+f:12: targets[4].resource: want a pattern without spaces around it, got " x"
+f:13: targets[5].resource: want a pattern for the resource id, like */virtualNetworks/vnet-hub, got ""`},
+		{"exporter addresses", with("convert: {exporter_address: router}\ntargets:\n- {resource: a, exporter_address: 0.0.0.0}\n- {resource: b, exporter_address: '::ffff:192.0.2.1'}\n- {resource: c, exporter_address: 'fe80::1%eth0'}\n"), `f:7: convert.exporter_address: want an IP address, like 192.0.2.1, got "router"
+f:9: targets[0].exporter_address: want an IP address, like 192.0.2.1, got "0.0.0.0"
+f:10: targets[1].exporter_address: want an IP address, like 192.0.2.1, got "::ffff:192.0.2.1"
+f:11: targets[2].exporter_address: want an IP address, like 192.0.2.1, got "fe80::1%eth0"`},
+		{"exporter addresses of two families", with("convert: {exporter_address: 192.0.2.1}\ntargets: [{resource: a, exporter_address: '2001:db8::1'}]"), `f:8: targets[0].exporter_address: want an IPv4 address, as convert.exporter_address is: all of them are of one family, got "2001:db8::1"`},
+		{"an exporter address for some", with("targets: [{resource: a, name: b}, {resource: c, exporter_address: 192.0.2.1}]"), "f: convert.exporter_address: missing; want the address of the targets that have none of their own, since targets[1].exporter_address is there"},
+		{"an exporter address of the other family", collector("fields: [exporterIPv6Address]") + "convert: {exporter_address: 192.0.2.1}", "f:7: collectors[0].fields[0]: exporterIPv6Address needs an exporter_address of its family"},
 		{"start", with("start: yesterday"), `f:7: start: want now, earliest, a duration like 24h or a time like 2026-11-20T00:00:00Z, got "yesterday"`},
 		{"start, a date", with("start: 2026-11-20"), `f:7: start: want now, earliest, a duration like 24h or a time like 2026-11-20T00:00:00Z, got 2026-11-20`},
 		{"start, later", with("start: -24h"), `f:7: start: want now, earliest, a duration like 24h or a time like 2026-11-20T00:00:00Z, got "-24h"`},

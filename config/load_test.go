@@ -40,11 +40,20 @@ func defaultsWith(s Source, c Collector) Config {
 	if s.Directory != nil {
 		s.Directory.PollInterval = 10 * time.Second
 	}
-	c.Preset, c.Protocol, c.Records, c.Rate = "generic", "ipfix", "uniflow", 20_000
-	c.Delivery, c.MaxMessageBytes, c.Timeout = "required", 1400, 15*time.Second
-	c.TLS.MinVersion = "1.2"
+	c = collectorWithDefaults(c)
 	cfg.Sources, cfg.Collectors = []Source{s}, []Collector{c}
 	return cfg
+}
+
+// collectorWithDefaults is a collector that has nothing but a name and a URL.
+func collectorWithDefaults(c Collector) Collector {
+	c.Preset, c.Protocol, c.Records, c.Options = "generic", "ipfix", "preset", []string{"preset"}
+	c.Enterprise = Enterprise{Elements: []string{"azureRule", "azureAcl", "azureEncryption"}, Form: "short"}
+	c.Begin, c.Denied, c.DeniedCounters, c.Rate = "preset", "preset", "preset", Rate{Preset: true}
+	c.Delivery, c.MaxMessageBytes, c.MaxMessageRecords = "required", 1400, 64
+	c.TemplateRefresh, c.Timeout = time.Minute, 15*time.Second
+	c.TLS.MinVersion = "1.2"
+	return c
 }
 
 func TestDefaultsInLists(t *testing.T) {
@@ -80,17 +89,31 @@ sources:
 start: 2026-11-20T01:00:00.5+01:00
 hour_grace: 1h
 state_dir: "null"
-convert: {begin: export, denied: skip, denied_counters: one, observation_domain: 17}
+convert: {begin: export, denied: skip, denied_counters: one, exporter_address: 192.0.2.1, observation_domain: per_target}
 collectors:
   - name: c
     url: tls://[2001:db8::1]:4740
+    preset: elk
+    records: biflow
+    fields: [preset, biflowDirection, azureFlowState]
+    options: [types, interfaces]
+    enterprise: {number: 4294967295, elements: [azureRule], form: long, string_octets: 64}
+    begin: skip
+    denied: export
+    denied_counters: zero
     rate: 0
     delivery: best_effort
     local_address: 2001:db8::2
     max_message_bytes: 9000
+    max_message_records: 1000
+    template_refresh: 30s
     timeout: 1h0m5s
     tls: {ca_file: ca, cert_file: cert, key_file: key, server_name: name, min_version: "1.3"}
-  - {name: d, url: "file:/srv/d.ipfix"}
+  - {name: d, url: "file:/srv/d.ipfix", options: []}
+  - {name: e, url: "udp://h:2055", protocol: netflow5, rate: 100000000}
+targets:
+  - {resource: "*/virtualNetworks/hub", name: "hub: the 1st", exporter_address: 198.51.100.7, observation_domain: 4294967295}
+  - {resource: "*", observation_domain: 9}
 interfaces:
   - {mac: 00-0d-3a-12-34-56, name: web-01, index: 17}
   - {mac: 001122334455}
@@ -122,19 +145,27 @@ func TestLoad(t *testing.T) {
 		Start:     Start{At: time.Date(2026, 11, 20, 0, 0, 0, 5e8, time.UTC)},
 		HourGrace: time.Hour,
 		StateDir:  "null",
-		Convert:   Convert{"export", "skip", "one", ObservationDomain{true, 17}},
-		Collectors: []Collector{{
-			Name: "c", URL: "tls://[2001:db8::1]:4740", Preset: "generic", Protocol: "ipfix", Records: "uniflow",
-			Delivery: "best_effort", LocalAddress: "2001:db8::2", MaxMessageBytes: 9000, Timeout: time.Hour + 5*time.Second,
-			TLS: TLS{"ca", "cert", "key", "name", "1.3"},
-		}, {
-			Name: "d", URL: "file:/srv/d.ipfix", Preset: "generic", Protocol: "ipfix", Records: "uniflow", Rate: 20_000,
-			Delivery: "required", MaxMessageBytes: 1400, Timeout: 15 * time.Second, TLS: TLS{MinVersion: "1.2"},
-		}},
+		Convert:   Convert{"export", "skip", "one", "192.0.2.1", ObservationDomain{}},
+		Collectors: []Collector{
+			{
+				Name: "c", URL: "tls://[2001:db8::1]:4740", Preset: "elk", Protocol: "ipfix", Records: "biflow",
+				Fields: []string{"preset", "biflowDirection", "azureFlowState"}, Options: []string{"types", "interfaces"},
+				Enterprise: Enterprise{4294967295, []string{"azureRule"}, "long", 64},
+				Begin:      "skip", Denied: "export", DeniedCounters: "zero",
+				Delivery: "best_effort", LocalAddress: "2001:db8::2",
+				MaxMessageBytes: 9000, MaxMessageRecords: 1000, TemplateRefresh: 30 * time.Second, Timeout: time.Hour + 5*time.Second,
+				TLS: TLS{"ca", "cert", "key", "name", "1.3"},
+			},
+			collectorWithDefaults(Collector{Name: "d", URL: "file:/srv/d.ipfix"}),
+			collectorWithDefaults(Collector{Name: "e", URL: "udp://h:2055"}),
+		},
+		Targets:         []Target{{"*/virtualNetworks/hub", "hub: the 1st", "198.51.100.7", 4294967295}, {"*", "", "", 9}},
 		Interfaces:      []Interface{{"000D3A123456", "web-01", 17}, {"001122334455", "", 0}},
 		Log:             Log{"warn", "json"},
 		ShutdownTimeout: time.Minute,
 	}
+	want.Collectors[1].Options = nil
+	want.Collectors[2].Protocol, want.Collectors[2].Rate = "netflow5", Rate{Number: 100_000_000}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -188,17 +219,34 @@ convert:
   begin: skip
   denied: export
   denied_counters: zero
+  exporter_address: ""
   observation_domain: per_target
 collectors:
   - name: noc
     url: udp://127.0.0.1:4739
     preset: generic
     protocol: ipfix
-    records: uniflow
-    rate: 20000
+    records: preset
+    fields: []
+    options:
+      - preset
+    enterprise:
+      number: 0
+      elements:
+        - azureRule
+        - azureAcl
+        - azureEncryption
+      form: short
+      string_octets: 0
+    begin: preset
+    denied: preset
+    denied_counters: preset
+    rate: preset
     delivery: required
     local_address: ""
     max_message_bytes: 1400
+    max_message_records: 64
+    template_refresh: 1m
     timeout: 15s
     tls:
       ca_file: ""
@@ -206,6 +254,7 @@ collectors:
       key_file: ""
       server_name: ""
       min_version: "1.2"
+targets: []
 interfaces: []
 telemetry:
   listen: 127.0.0.1:9469
@@ -215,58 +264,6 @@ log:
 shutdown_timeout: 20s
 `
 	if diff := cmp.Diff(want, got.String()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestEnvironment(t *testing.T) {
-	cfg, errs := loadText(t, whole+"log: {level: debug}\nstart: earliest\n",
-		"FLOW2IPFIX_START=24h",
-		"FLOW2IPFIX_HOUR_GRACE=1h",
-		"FLOW2IPFIX_STATE_DIR=012",
-		"FLOW2IPFIX_CONVERT_BEGIN=export",
-		"FLOW2IPFIX_CONVERT_OBSERVATION_DOMAIN=5",
-		"FLOW2IPFIX_TELEMETRY_LISTEN=",
-		"FLOW2IPFIX_LOG_FORMAT=json",
-		"FLOW2IPFIX_SHUTDOWN_TIMEOUT=5s",
-		"PATH=/bin", "odd", "LOG_LEVEL=error", "flow2ipfix_log_level=error")
-	want := defaultsWith(Source{Name: "archive", Directory: &Directory{Path: "/srv/flowlogs"}}, Collector{Name: "noc", URL: "udp://127.0.0.1:4739"})
-	want.Start = Start{Ago: 24 * time.Hour}
-	want.HourGrace = time.Hour
-	want.StateDir = "012"
-	want.Convert.Begin = "export"
-	want.Convert.ObservationDomain = ObservationDomain{true, 5}
-	want.Telemetry.Listen = ""
-	want.Log = Log{"debug", "json"}
-	want.ShutdownTimeout = 5 * time.Second
-	if diff := cmp.Diff(want, cfg); errs != "" || diff != "" {
-		t.Errorf("%s (-want +got):\n%s", errs, diff)
-	}
-}
-
-func TestEnvironmentErrors(t *testing.T) {
-	_, got := loadText(t, whole+"log: {level: loud}\nconvert: {begin: x}\n",
-		"FLOW2IPFIX_LOG_LEVL=debug",
-		"FLOW2IPFIX_LOG_FORMAT=",
-		"FLOW2IPFIX_HOUR_GRACE=5",
-		"FLOW2IPFIX_TELEMETRY_LISTEN=9469",
-		"FLOW2IPFIX_COLLECTORS=udp://h:1",
-		"FLOW2IPFIX_CONVERT=",
-		"FLOW2IPFIX_CONVERT_BEGIN=skip", // goes before the file's
-		"FLOW2IPFIX_SOURCES_0_NAME=x",
-		"FLOW2IPFIX_STATE_DIR=",
-	)
-	const lists = "unknown variable; lists, and what is in them, stand in the file only"
-	want := `f:7: log.level: want debug, info, warn or error, got "loud"
-FLOW2IPFIX_COLLECTORS: ` + lists + `
-FLOW2IPFIX_CONVERT: ` + lists + `
-FLOW2IPFIX_HOUR_GRACE: want a duration with a unit, like 30s, of 1s or more, got "5"
-FLOW2IPFIX_LOG_FORMAT: want auto, text or json, got ""
-FLOW2IPFIX_LOG_LEVL: unknown variable; did you mean FLOW2IPFIX_LOG_LEVEL?
-FLOW2IPFIX_SOURCES_0_NAME: ` + lists + `
-FLOW2IPFIX_STATE_DIR: want a folder, like /var/lib/flow2ipfix, got ""
-FLOW2IPFIX_TELEMETRY_LISTEN: want address:port, like 127.0.0.1:9469, or nothing, got "9469"`
-	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -111,6 +112,49 @@ func (ObservationDomain) JSONSchema() map[string]any {
 	return map[string]any{"anyOf": []any{
 		map[string]any{"const": perTarget},
 		map[string]any{"type": "integer", "minimum": 0, "maximum": 4294967295},
+	}}
+}
+
+// Rate is records a second, or what suits the collector.
+type Rate struct {
+	Preset bool
+	Number int // 0 is no limit
+}
+
+const (
+	byPreset = "preset"
+	maxRate  = 100_000_000
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (r *Rate) UnmarshalText(text []byte) error {
+	*r = Rate{Preset: string(text) == byPreset}
+	if r.Preset {
+		return nil
+	}
+	n, err := strconv.Atoi(string(text))
+	if err != nil || strconv.Itoa(n) != string(text) || n < 0 || n > maxRate {
+		return fmt.Errorf("want preset or a number from 0 to %d", maxRate)
+	}
+	r.Number = n
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+func (r Rate) String() string {
+	if r.Preset {
+		return byPreset
+	}
+	return strconv.Itoa(r.Number)
+}
+
+// JSONSchema says what may stand in the file.
+func (Rate) JSONSchema() map[string]any {
+	return map[string]any{"anyOf": []any{
+		map[string]any{"const": byPreset},
+		map[string]any{"type": "integer", "minimum": 0, "maximum": maxRate},
 	}}
 }
 

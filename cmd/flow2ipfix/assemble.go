@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"flow2ipfix/bridge"
 	"flow2ipfix/checkpoint"
 	"flow2ipfix/config"
-	"flow2ipfix/convert"
 	"flow2ipfix/exporter"
 	"flow2ipfix/flowlog"
 	"flow2ipfix/internal/secret"
@@ -27,13 +25,18 @@ type parts struct {
 	cfg      config.Config
 	log      *slog.Logger
 	backends []source.Backend
-	streams  []*exporter.Stream
+
+	// inventory is shared by all collectors; the others are one for each.
+	inventory *templates.Inventory
+	streams   []*exporter.Stream
+	sets      []*templates.Set
+	notSent   []*bridge.NotSent
 }
 
 // assemble makes all parts that need no state. It asks nobody yet: what is
 // wrong with a part is wrong with the configuration.
 func assemble(cfg config.Config, log *slog.Logger) (_ *parts, err error) {
-	p := &parts{cfg: cfg, log: log}
+	p := &parts{cfg: cfg, log: log, inventory: new(templates.Inventory)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -55,17 +58,19 @@ func assemble(cfg config.Config, log *slog.Logger) (_ *parts, err error) {
 	}
 	for i := range cfg.Collectors {
 		c := &cfg.Collectors[i]
-		ec, err := exporterConfig(c)
+		ec, err := exporterConfig(&p.cfg, c)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("collector %s: %w", c.Name, err))
 			continue
 		}
+		notSent := new(bridge.NotSent)
+		ec.Inventory, ec.NotSent = p.inventory, notSent.Total
 		stream, err := exporter.NewStream(ec)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("collector %s: %w", c.Name, err))
 			continue
 		}
-		p.streams = append(p.streams, stream)
+		p.streams, p.sets, p.notSent = append(p.streams, stream), append(p.sets, ec.Templates), append(p.notSent, notSent)
 	}
 	return p, errors.Join(errs...)
 }
@@ -88,25 +93,6 @@ func azureBackend(a *config.Azure) (*azblob.Backend, error) {
 	return azblob.New(cfg)
 }
 
-func exporterConfig(c *config.Collector) (exporter.Config, error) {
-	set, err := templates.New(templates.Config{Preset: c.Preset})
-	if err != nil {
-		return exporter.Config{}, err
-	}
-	ec := exporter.Config{
-		URL: c.URL, LocalAddress: c.LocalAddress, Templates: set,
-		MaxMessageBytes: c.MaxMessageBytes, Timeout: c.Timeout, BestEffort: c.Delivery == "best_effort",
-	}
-	switch scheme, _, _ := strings.Cut(c.URL, ":"); scheme {
-	case "udp", "dtls":
-		ec.Rate = c.Rate // the others have back-pressure
-	}
-	if strings.HasPrefix(c.URL, "tls:") || strings.HasPrefix(c.URL, "dtls:") {
-		ec.TLS = exporter.TLS(c.TLS)
-	}
-	return ec, nil
-}
-
 // close ends what assemble began. Streams that a service has closed stay so.
 func (p *parts) close() error {
 	var errs []error
@@ -123,15 +109,12 @@ func (p *parts) close() error {
 
 // service puts the parts together. onError hears of state that cannot be kept.
 func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.Service, []*source.Follower, error) {
-	policy := convert.Policy{
-		ExportBegin:    p.cfg.Convert.Begin == "export",
-		SkipDenied:     p.cfg.Convert.Denied == "skip",
-		DeniedCountOne: p.cfg.Convert.DeniedCounters == "one",
-	}
 	cfg := bridge.ServiceConfig{
 		Store:      store,
 		Interfaces: store.Interfaces(),
-		Domains:    convert.Domains{Always: p.cfg.Convert.ObservationDomain.Fixed, Fixed: p.cfg.Convert.ObservationDomain.Number},
+		Domains:    domainsOf(&p.cfg),
+		Names:      namesOf(&p.cfg),
+		Inventory:  p.inventory,
 		OnReject: func(source, blob string, r flowlog.Reject) {
 			p.log.Warn("rejected", "source", source, "reason", r.Reason.String(), "blob", blob, "byte", r.Offset, "piece", r.Piece.String(), "quote", r.Quote)
 		},
@@ -163,7 +146,10 @@ func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.S
 	cfg.Readers = min(cfg.Readers, maxDecoders)
 	for i := range p.cfg.Collectors {
 		c := &p.cfg.Collectors[i]
-		cfg.Lanes = append(cfg.Lanes, bridge.ServiceLane{Name: c.Name, Policy: policy, Stream: p.streams[i], BestEffort: c.Delivery == "best_effort"})
+		cfg.Lanes = append(cfg.Lanes, bridge.ServiceLane{
+			Name: c.Name, Policy: policyOf(&p.cfg, c, p.sets[i]), Stream: p.streams[i],
+			BestEffort: c.Delivery == "best_effort", NotSent: p.notSent[i],
+		})
 	}
 	s, err := bridge.NewService(cfg)
 	return s, followers, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -126,14 +127,43 @@ func printConfig(out io.Writer, file string, cfg *config.Config) error {
 	}
 	for i := range cfg.Collectors {
 		c := &cfg.Collectors[i]
-		fmt.Fprintf(w, "sends\t%s\t%s\t%s, preset %s, delivery %s\n", c.Name, c.URL, c.Protocol, c.Preset, c.Delivery)
+		fmt.Fprintf(w, "sends\t%s\t%s\t%s, preset %s%s, delivery %s\n", c.Name, c.URL, c.Protocol, c.Preset, besidesPreset(c), c.Delivery)
 	}
-	if n := len(cfg.Interfaces); n > 0 {
-		fmt.Fprintf(w, "names\t%s\n", count(uint64(n), "interface"))
+	for _, of := range []struct {
+		n    int
+		noun string
+	}{{len(cfg.Interfaces), "interface"}, {len(cfg.Targets), "target"}} {
+		if of.n > 0 {
+			fmt.Fprintf(w, "names\t%s\n", count(uint64(of.n), of.noun))
+		}
 	}
 	fmt.Fprintf(w, "starts\t%v\n", cfg.Start)
 	fmt.Fprintf(w, "keeps\t%s\n", cfg.StateDir)
 	_ = w.Flush() // into b
 	_, err := b.WriteTo(out)
 	return err
+}
+
+// besidesPreset says what a collector is sent that is not its preset's.
+func besidesPreset(c *config.Collector) string {
+	var b strings.Builder
+	if c.Records != byPreset {
+		b.WriteString(", " + c.Records)
+	}
+	if len(c.Fields) > 0 {
+		b.WriteString(", fields of its own")
+	}
+	switch {
+	case len(c.Options) == 0:
+		b.WriteString(", no options")
+	case !slices.Equal(c.Options, []string{byPreset}):
+		b.WriteString(", options " + strings.Join(c.Options, " "))
+	}
+	if n := c.Enterprise.Number; n > 0 {
+		fmt.Fprintf(&b, ", elements of enterprise %d", n)
+	}
+	if !c.Rate.Preset {
+		fmt.Fprintf(&b, ", rate %d", c.Rate.Number)
+	}
+	return b.String()
 }

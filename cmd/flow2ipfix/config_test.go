@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -50,23 +51,43 @@ func TestConfigKnowsWhatThereIs(t *testing.T) {
 	for _, k := range config.Keys() {
 		keys[k.Path] = k
 	}
+	var protocols, own []string
+	for p := templates.IPFIX; p <= templates.NetFlow5; p++ {
+		protocols = append(protocols, p.String())
+	}
+	options := []string{string(templates.OptionsPreset)}
+	for _, k := range templates.OptionsKinds() {
+		options = append(options, string(k))
+	}
+	for _, e := range templates.Elements() {
+		if e.Enterprise {
+			own = append(own, e.Name)
+		}
+	}
 	for path, want := range map[string][]string{
-		"collectors[].preset":        templates.PresetNames(),
-		"sources[].azure.credential": azblob.Credentials,
-		"sources[].azure.cloud":      azblob.CloudNames,
+		"collectors[].preset":              templates.PresetNames(),
+		"collectors[].protocol":            protocols,
+		"collectors[].options":             options,
+		"collectors[].enterprise.elements": own,
+		"sources[].azure.credential":       azblob.Credentials,
+		"sources[].azure.cloud":            azblob.CloudNames,
 	} {
 		if diff := cmp.Diff(want, keys[path].Enum); diff != "" {
 			t.Errorf("%s (-there is +may be):\n%s", path, diff)
 		}
 	}
 	for path, want := range map[string]string{
-		"sources[].azure.containers":     strings.Join(azblob.DefaultContainers, ","),
-		"collectors[].max_message_bytes": fmt.Sprint(exporter.DefaultMaxMessageBytes),
-		"collectors[].timeout":           exporter.DefaultTimeout.String(),
-		"collectors[].rate":              fmt.Sprint(defaultRate),
+		"sources[].azure.containers":       strings.Join(azblob.DefaultContainers, ","),
+		"collectors[].max_message_bytes":   fmt.Sprint(exporter.DefaultMaxMessageBytes),
+		"collectors[].timeout":             exporter.DefaultTimeout.String(),
+		"collectors[].max_message_records": fmt.Sprint(exporter.DefaultMaxRecords),
+		"collectors[].enterprise.elements": strings.Join(templates.DefaultEnterpriseElements(), ","),
 	} {
 		if got := keys[path].Default; got != want {
 			t.Errorf("%s: the default is %s, want %s", path, got, want)
 		}
+	}
+	if refresh, err := time.ParseDuration(keys["collectors[].template_refresh"].Default); err != nil || refresh != exporter.DefaultTemplateRefresh {
+		t.Errorf("collectors[].template_refresh: the default is %v, want %v", refresh, exporter.DefaultTemplateRefresh)
 	}
 }

@@ -74,7 +74,7 @@ func demo(ctx context.Context, u *ui) error {
 	b, err := bridge.New(ctx, bridge.Config{
 		Interfaces: interfaces,
 		Lanes: []bridge.Lane{{Name: "demo", Exporter: exporter.Config{
-			URL: collector.URL(), Templates: set, Rate: defaultRate,
+			URL: collector.URL(), Templates: set, Rate: set.Preset.Rate,
 		}}},
 	})
 	if err != nil {

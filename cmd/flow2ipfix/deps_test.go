@@ -50,16 +50,18 @@ func TestForbiddenDependencies(t *testing.T) {
 func TestImportDirections(t *testing.T) {
 	allowed := map[string][]string{
 		"cmd/flow2ipfix": {
-			"bridge", "checkpoint", "config", "convert", "exporter", "flowlog", "internal/collect", "internal/flowgen",
+			"bridge", "checkpoint", "collectorside", "config", "convert", "exporter", "flowlog", "internal/collect", "internal/flowgen",
 			"internal/secret", "source", "source/azblob", "source/dir", "source/files", "templates",
 		},
 		"bridge":              {"convert", "exporter", "flowlog", "source", "templates"},
 		"checkpoint":          {"checkpoint/boltfile", "flowlog", "source"},
 		"checkpoint/boltfile": {},
-		"config":              {"config/strict", "internal/secret"},
+		"collectorside":       {"templates"},
+		"config":              {"config/strict", "internal/secret", "templates"},
 		"config/strict":       {"internal/secret"},
 		"convert":             {"flowlog", "templates"},
-		"exporter":            {"templates"},
+		"exporter":            {"exporter/message", "templates"},
+		"exporter/message":    {"templates"},
 		"flowlog":             {},
 		"templates":           {},
 		"source":              {},
@@ -71,7 +73,7 @@ func TestImportDirections(t *testing.T) {
 		"internal/flowgen":    {},
 		"internal/secret":     {},
 	}
-	pure := []string{"flowlog", "convert", "templates"}
+	pure := []string{"flowlog", "convert", "templates", "exporter/message", "collectorside"}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "flow2ipfix/...") {
 		path, imports, _ := strings.Cut(line, " ")
 		path = strings.TrimPrefix(path, "flow2ipfix/")

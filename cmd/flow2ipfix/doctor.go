@@ -176,7 +176,7 @@ func (d *diagnosis) doctor(ctx context.Context, timeout time.Duration) (exitCode
 	subjects = append(subjects, subject{"state directory", "", func(_ context.Context, report func(finding)) { examineState(cfg.StateDir, report) }})
 	for i := range cfg.Collectors {
 		c := &cfg.Collectors[i]
-		subjects = append(subjects, subject{"collector", c.Name, func(ctx context.Context, report func(finding)) { examineCollector(ctx, c, report) }})
+		subjects = append(subjects, subject{"collector", c.Name, func(ctx context.Context, report func(finding)) { examineCollector(ctx, &cfg, c, report) }})
 	}
 	for _, s := range subjects {
 		d.width = max(d.width, len(label(s.of, s.name)))

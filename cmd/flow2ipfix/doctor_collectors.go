@@ -16,8 +16,8 @@ import (
 )
 
 // examineCollector walks the way to a collector.
-func examineCollector(ctx context.Context, c *config.Collector, report func(finding)) {
-	cfg, err := exporterConfig(c)
+func examineCollector(ctx context.Context, whole *config.Config, c *config.Collector, report func(finding)) {
+	cfg, err := exporterConfig(whole, c)
 	var a exporter.Address
 	if err == nil {
 		a, err = exporter.ParseURL(c.URL)

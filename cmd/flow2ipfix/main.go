@@ -97,6 +97,7 @@ func newRoot(u *ui, stdin io.Reader) *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	useGroups(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, "see " + cmd.CommandPath() + " --help"}
 	})
@@ -109,6 +110,8 @@ func newRoot(u *ui, stdin io.Reader) *cobra.Command {
 		newTemplates(u),
 		newConfig(u),
 		newDoctor(u),
+		newSendTest(u),
+		newCollectorConfig(u),
 		newCheckpoints(u),
 		newVersion(u),
 	)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -24,19 +25,16 @@ import (
 	"flow2ipfix/templates"
 )
 
-// defaultRate is what collectors take without losing datagrams, in records/s.
-const defaultRate = 20_000
-
 type replayFlags struct {
 	collectors     []string
-	preset         string
-	rate           int
-	messageBytes   int
+	rate           rateFlag
 	localAddress   string
+	dialect        dialectFlags
 	domain         string
 	begin          string
 	denied         string
 	deniedCounters string
+	interfaces     []string
 	targets        []string
 	rules          []string
 	macs           []string
@@ -66,32 +64,36 @@ func newReplay(u *ui, stdin io.Reader) *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.SortFlags = false
-	fl.StringArrayVar(&f.collectors, "collector", nil, "where to send: udp://, tcp://, tls:// or dtls://HOST:PORT, or file:PATH; repeat for several")
-	fl.StringVar(&f.preset, "preset", "generic", "templates for a kind of collector; see flow2ipfix templates")
-	fl.IntVar(&f.rate, "rate", defaultRate, "records/s to each UDP collector; 0 sends as fast as it goes, which loses datagrams")
-	fl.IntVar(&f.messageBytes, "max-message-bytes", exporter.DefaultMaxMessageBytes, "largest message; an IP packet is 28 or 48 bytes larger")
-	fl.StringVar(&f.begin, "begin", "skip", "flows that only began (state B, no counters): skip or export")
-	fl.StringVar(&f.denied, "denied", "export", "denied flows: export or skip")
-	fl.StringVar(&f.deniedCounters, "denied-counters", "zero", "packets of a denied flow: zero, or one for collectors that discard records without packets")
-	fl.StringArrayVar(&f.targets, "target", nil, "only flow logs of resources like this; '*' stands for anything; repeat for several")
-	fl.StringArrayVar(&f.rules, "rule", nil, "only flows of rules like this; repeat for several")
-	fl.StringArrayVar(&f.macs, "mac", nil, "only flows of the interface with this MAC; repeat for several")
-	fl.StringArrayVar(&f.prefixes, "prefix", nil, "only flows from or to this prefix, like 10.1.0.0/16; repeat for several")
-	fl.DurationVar(&f.maxAge, "max-age", 0, "only flows that ended less than so long ago, like 24h; 0 is no limit")
-	fl.StringVar(&f.domain, "observation-domain", "per_target", "per_target, or one number for everything")
-	fl.StringVar(&f.localAddress, "local-address", "", "IP address to send from")
+	fl.StringArrayVar(&f.collectors, "collector", nil, "`URL` to send to: udp://, tcp://, tls:// or dtls://HOST:PORT, or file:PATH; repeat for several")
+	fl.Var(&f.rate, "rate", "records/s to each UDP collector; preset is what suits it, 0 sends as fast as it goes, which loses datagrams")
+	fl.StringVar(&f.localAddress, "local-address", "", "IP `ADDRESS` to send from")
+	fl.StringVar(&f.summary, "summary", "text", "text or json")
+	fl.StringVar(&f.rejects, "rejects", "", "write each rejected piece to this `FILE`, a JSON object a line")
+	fl.BoolVar(&f.strict, "strict", false, "end with code 3 if anything was rejected")
 	fl.Float64Var(&f.speed, "speed", 0, "replay in log time, this many times faster; 0 does not wait")
 	fl.BoolVar(&f.shift, "shift-to-now", false, "move times so that each record seems to be logged when it is sent")
-	fl.StringVar(&f.summary, "summary", "text", "text or json")
-	fl.StringVar(&f.rejects, "rejects", "", "write each rejected piece to this file, a JSON object a line")
-	fl.BoolVar(&f.strict, "strict", false, "end with code 3 if anything was rejected")
+	f.dialect.add(fl)
+	grouped(fl, dialectGroup, func() {
+		fl.StringVar(&f.begin, "begin", "skip", "flows that only began (state B, no counters): skip or export")
+		fl.StringVar(&f.denied, "denied", "export", "denied flows: export or skip")
+		fl.StringVar(&f.deniedCounters, "denied-counters", byPreset, "packets of a denied flow: zero, or one for collectors that discard records without packets; preset is what suits the collector")
+		fl.StringVar(&f.domain, "observation-domain", "per_target", "per_target, or one number for everything")
+		fl.StringArrayVar(&f.interfaces, "interface", nil, "name of a network interface, `MAC=NAME`; repeat for several")
+	})
+	grouped(fl, "Which flows", func() {
+		fl.StringArrayVar(&f.targets, "target", nil, "only flow logs of resources like this `PATTERN`; '*' stands for anything; repeat for several")
+		fl.StringArrayVar(&f.rules, "rule", nil, "only flows of rules like this `PATTERN`; repeat for several")
+		fl.StringArrayVar(&f.macs, "mac", nil, "only flows of the interface with this `MAC`; repeat for several")
+		fl.StringArrayVar(&f.prefixes, "prefix", nil, "only flows from or to this `PREFIX`, like 10.1.0.0/16; repeat for several")
+		fl.DurationVar(&f.maxAge, "max-age", 0, "only flows that ended less than so long ago, like 24h; 0 is no limit")
+	})
 	return cmd
 }
 
 // config checks all flags and returns what they ask for, or all that is wrong
 // with them.
 func (f *replayFlags) config() (bridge.Config, error) {
-	cfg := bridge.Config{Interfaces: &convert.MemoryInterfaces{}, Speed: f.speed, ShiftToNow: f.shift}
+	cfg := bridge.Config{Interfaces: &convert.MemoryInterfaces{}, Inventory: new(templates.Inventory), Speed: f.speed, ShiftToNow: f.shift}
 	var errs []error
 	choice := func(flag, got string, want ...string) string {
 		if !slices.Contains(want, got) {
@@ -100,10 +102,10 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		return got
 	}
 	policy := convert.Policy{
-		ExportBegin:    choice("begin", f.begin, "skip", "export") == "export",
-		SkipDenied:     choice("denied", f.denied, "export", "skip") == "skip",
-		DeniedCountOne: choice("denied-counters", f.deniedCounters, "zero", "one") == "one",
+		ExportBegin: choice("begin", f.begin, "skip", "export") == "export",
+		SkipDenied:  choice("denied", f.denied, "export", "skip") == "skip",
 	}
+	packets := choice("denied-counters", f.deniedCounters, byPreset, "zero", "one")
 	policy.Filter = convert.Filter{Targets: f.targets, Rules: f.rules, MaxAge: f.maxAge}
 	for _, text := range f.macs {
 		mac, ok := flowlog.ParseMAC(text)
@@ -135,15 +137,24 @@ func (f *replayFlags) config() (bridge.Config, error) {
 			errs = append(errs, fmt.Errorf("--local-address: want an IP address of this machine, got %q", f.localAddress))
 		}
 	}
-	if f.rate < 0 {
-		errs = append(errs, fmt.Errorf("--rate: want 0 or more records/s, got %d", f.rate))
+	if f.rate.number < 0 {
+		errs = append(errs, fmt.Errorf("--rate: want 0 or more records/s, got %d", f.rate.number))
 	}
 	if f.speed < 0 {
 		errs = append(errs, fmt.Errorf("--speed: want 0 or more, got %v", f.speed))
 	}
-	set, err := templates.New(templates.Config{Preset: f.preset})
+	names, err := interfaceNames(f.interfaces)
 	if err != nil {
-		errs = append(errs, fmt.Errorf("--%w", err))
+		errs = append(errs, err)
+	}
+	cfg.Names = convert.Names{Interfaces: names, Exporter: addressOf(f.dialect.exporterAddress)}
+	set, err := f.dialect.templates()
+	if err != nil {
+		errs = append(errs, err)
+	} else {
+		suits := policyFor(set)
+		policy.Bidirectional, policy.IPv4Only = suits.Bidirectional, suits.IPv4Only
+		policy.DeniedCountOne = packets == "one" || packets == byPreset && suits.DeniedCountOne
 	}
 	if len(f.collectors) == 0 {
 		errs = append(errs, errors.New("--collector: want at least one, like --collector udp://127.0.0.1:4739"))
@@ -153,12 +164,15 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--%w", err))
 		}
-		rate := f.rate
-		if address.Scheme != "udp" {
-			rate = 0 // what loses nothing needs no pacing
+		if err := f.dialect.checkURL(url, address); err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		ec := exporter.Config{URL: url, Templates: set, Rate: rate, LocalAddress: f.localAddress, MaxMessageBytes: f.messageBytes}
-		if err == nil && set != nil && rate >= 0 {
+		ec := exporter.Config{URL: url, Templates: set, LocalAddress: f.localAddress, MaxMessageBytes: f.dialect.messageBytes, Inventory: cfg.Inventory}
+		if address.Scheme == "udp" && set != nil { // what loses nothing needs no pacing
+			ec.Rate = f.rate.of(set.Preset)
+		}
+		if err == nil && set != nil && ec.Rate >= 0 {
 			// What is wrong with the rest; a Stream connects to nobody yet.
 			stream, err := exporter.NewStream(ec)
 			if err != nil {
@@ -173,6 +187,22 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		return cfg, &usageError{err, "see flow2ipfix replay --help"}
 	}
 	return cfg, nil
+}
+
+// interfaceNames reads names of network interfaces, MAC=NAME.
+func interfaceNames(flags []string) (map[flowlog.MAC]string, error) {
+	names := map[flowlog.MAC]string{}
+	var errs []error
+	for _, text := range flags {
+		digits, name, _ := strings.Cut(text, "=")
+		mac, ok := flowlog.ParseMAC(digits)
+		if !ok || name == "" {
+			errs = append(errs, fmt.Errorf("--interface: want MAC=NAME, like 000D3A123456=web-01, got %q", text))
+			continue
+		}
+		names[mac] = name
+	}
+	return names, errors.Join(errs...)
 }
 
 // checkOutputs makes sure that nothing that is written is also read, or written

@@ -95,7 +95,7 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 	}
 	for i := range cfg.Collectors {
 		c := &cfg.Collectors[i]
-		log.Info("sends", "collector", c.Name, "url", c.URL, "delivery", c.Delivery)
+		log.Info("sends", "collector", c.Name, "url", c.URL, "protocol", c.Protocol, "preset", c.Preset, "delivery", c.Delivery)
 	}
 
 	running, stop := context.WithCancel(ctx)
@@ -109,7 +109,7 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 	minute, second := time.NewTicker(time.Minute), time.NewTicker(time.Second)
 	defer minute.Stop()
 	defer second.Stop()
-	watched := make([]exporter.StreamStats, len(p.streams))
+	watched, clamped := make([]exporter.StreamStats, len(p.streams)), make([]uint64, len(p.streams))
 	var last bridge.ServiceStats
 	again := false // told to reload while it ends
 	for {
@@ -141,6 +141,9 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 			now := service.Stats()
 			log.Info("status", sinceLast(now, last, followers)...)
 			last = now
+			for i, stream := range p.streams {
+				clamped[i] = logClamped(log, &cfg.Collectors[i], stream.Stats().Clamped, clamped[i])
+			}
 		case <-ctx.Done():
 			ctx = context.WithoutCancel(ctx) // said once
 			log.Info("stopping", "reason", "told to end", "timeout", cfg.ShutdownTimeout)
@@ -218,6 +221,15 @@ func logCollector(log *slog.Logger, name string, now, last exporter.StreamStats)
 	}
 	if now.Connected && now.Connections > last.Connections {
 		log.Info("collector connected", "collector", name, "records_sent_again", now.ResentRecords-last.ResentRecords)
+	}
+	return now
+}
+
+// logClamped says that a collector is told less than the truth.
+func logClamped(log *slog.Logger, c *config.Collector, now, last uint64) uint64 {
+	if now > last {
+		log.Warn("values were clamped", "collector", c.Name, "values", now-last,
+			"reason", c.Protocol+" cannot carry times of long ago, and netflow5 no large counters and interface indexes", "hint", "let the collector have ipfix, if it can")
 	}
 	return now
 }

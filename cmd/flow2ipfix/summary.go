@@ -32,6 +32,8 @@ type summaryJSON struct {
 	RejectedReasons map[string]uint64  `json:"rejected_by_reason"`
 	UnknownVersions uint64             `json:"unknown_versions"`
 	ExportedRecords uint64             `json:"exported_records"`
+	OptionsRecords  uint64             `json:"options_records"`
+	Clamped         uint64             `json:"clamped"`
 	Messages        uint64             `json:"messages"`
 	Bytes           uint64             `json:"bytes"`
 	Seconds         float64            `json:"seconds"`
@@ -57,6 +59,8 @@ type collectorSummary struct {
 	Exported        uint64 `json:"exported"`
 	Skipped         uint64 `json:"skipped"`
 	ExportedRecords uint64 `json:"exported_records"`
+	OptionsRecords  uint64 `json:"options_records"`
+	Clamped         uint64 `json:"clamped"` // values that the protocol could not carry
 	Messages        uint64 `json:"messages"`
 	Bytes           uint64 `json:"bytes"`
 	NotSent         uint64 `json:"not_sent"`
@@ -95,11 +99,13 @@ func newSummaryJSON(s *bridge.Summary, took time.Duration) summaryJSON {
 		j.Exported += l.Exported
 		j.Skipped += l.SkippedTuples()
 		j.ExportedRecords += l.Sent.Records
+		j.OptionsRecords += l.Sent.Options
+		j.Clamped += l.Sent.Clamped
 		j.Messages += l.Sent.Messages
 		j.Bytes += l.Sent.Bytes
 		j.Collectors = append(j.Collectors, collectorSummary{
 			URL: l.Name, Error: errorText(l.Err), Exported: l.Exported, Skipped: l.SkippedTuples(),
-			ExportedRecords: l.Sent.Records, Messages: l.Sent.Messages, Bytes: l.Sent.Bytes, NotSent: notSent(s, l),
+			ExportedRecords: l.Sent.Records, OptionsRecords: l.Sent.Options, Clamped: l.Sent.Clamped, Messages: l.Sent.Messages, Bytes: l.Sent.Bytes, NotSent: notSent(s, l),
 		})
 	}
 	for _, index := range slices.Sorted(maps.Keys(s.Interfaces)) {
@@ -134,8 +140,15 @@ func printSummary(w io.Writer, format string, s *bridge.Summary, took time.Durat
 	}
 	for i := range s.Lanes {
 		l := &s.Lanes[i]
-		fmt.Fprintf(&b, "exported  %s as %s in %s, %s, to %s\n", count(l.Exported, "tuple"), count(l.Sent.Records, "flow record"),
+		records := count(l.Sent.Records, "flow record")
+		if n := l.Sent.Options; n > 0 {
+			records += " and " + count(n, "options record")
+		}
+		fmt.Fprintf(&b, "exported  %s as %s in %s, %s, to %s\n", count(l.Exported, "tuple"), records,
 			count(l.Sent.Messages, "message"), size(l.Sent.Bytes), l.Name)
+		if n := l.Sent.Clamped; n > 0 {
+			fmt.Fprintf(&b, "clamped   %s that the protocol cannot carry, to %s\n", count(n, "value"), l.Name)
+		}
 		if n := notSent(s, l); n > 0 {
 			fmt.Fprintf(&b, "not sent  %s to %s\n", count(n, "tuple"), l.Name)
 		}

@@ -56,7 +56,7 @@ func valueSchema(f *field) map[string]any {
 		return own.JSONSchema()
 	}
 	switch {
-	case len(f.enum) > 0:
+	case len(f.enum) > 0 && kindOf(f.typ) == scalarKind:
 		return map[string]any{"enum": enumValues(f.enum)}
 	case f.typ == reflect.TypeFor[time.Duration]():
 		return map[string]any{"type": "string", "pattern": DurationPattern}
@@ -69,7 +69,7 @@ func valueSchema(f *field) map[string]any {
 	case kindOf(f.typ) == mappingKind:
 		return objectSchema(structOf(f.typ))
 	case kindOf(f.typ) == listKind:
-		s := map[string]any{"type": "array", "items": valueSchema(&field{typ: f.typ.Elem(), required: true})}
+		s := map[string]any{"type": "array", "items": valueSchema(&field{typ: f.typ.Elem(), enum: f.enum, required: true})}
 		if f.required {
 			s["minItems"] = 1
 		}

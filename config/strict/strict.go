@@ -11,7 +11,7 @@
 //	doc      what it means, in words for an operator
 //	default  what it is if it is not given, as it would stand in the file; the
 //	         elements of a list with commas between
-//	enum     what it may be, with commas between
+//	enum     what it may be, with commas between; of a list, what each element may be
 //	min, max bounds of a number; min also of a duration
 //	want     what to write, where type, enum and bounds do not say it
 //	required "true": it cannot be left out or be empty

@@ -27,6 +27,7 @@ type gate struct {
 type animal struct {
 	Kind  string   `yaml:"kind" required:"true" enum:"cat,dog" doc:"What it is."`
 	Names []string `yaml:"names" default:"it,that" doc:"What it is called."`
+	Food  []string `yaml:"food" default:"fish" enum:"fish,meat" doc:"What it eats."`
 	Bowl  *bowl    `yaml:"bowl" either:"true" doc:"Where it eats."`
 	Hand  *bowl    `yaml:"hand" either:"true" doc:"Or out of whose hand."`
 }
@@ -50,9 +51,9 @@ func readZoo(t *testing.T, text string, env map[string]string) (zoo, string) {
 }
 
 func TestRead(t *testing.T) {
-	got, errs := readZoo(t, "animals:\n- {kind: cat, bowl: {}}\n- {kind: dog, names: [], hand: {size: 9}}\n", map[string]string{"ZOO_GATE_GUARDS": "4", "ZOO_GATE_WORD": "friend", "ZOO_KEEPER": "me", "OTHER": "x"})
+	got, errs := readZoo(t, "animals:\n- {kind: cat, bowl: {}}\n- {kind: dog, names: [], food: [meat, fish], hand: {size: 9}}\n", map[string]string{"ZOO_GATE_GUARDS": "4", "ZOO_GATE_WORD": "friend", "ZOO_KEEPER": "me", "OTHER": "x"})
 	want := zoo{
-		Animals: []animal{{Kind: "cat", Names: []string{"it", "that"}, Bowl: &bowl{3}}, {Kind: "dog", Hand: &bowl{9}}},
+		Animals: []animal{{Kind: "cat", Names: []string{"it", "that"}, Food: []string{"fish"}, Bowl: &bowl{3}}, {Kind: "dog", Food: []string{"meat", "fish"}, Hand: &bowl{9}}},
 		Gate:    gate{4, secret.New("friend")},
 		Rest:    90 * time.Minute,
 	}
@@ -63,7 +64,7 @@ func TestRead(t *testing.T) {
 	if err := Dump(&dump, got); err != nil {
 		t.Fatal(err)
 	}
-	const text = "animals:\n  - kind: cat\n    names:\n      - it\n      - that\n    bowl:\n      size: 3\n  - kind: dog\n    names: []\n    hand:\n      size: 9\ngate:\n  guards: 4\n  word: '***'\nrest: 1h30m\n"
+	const text = "animals:\n  - kind: cat\n    names:\n      - it\n      - that\n    food:\n      - fish\n    bowl:\n      size: 3\n  - kind: dog\n    names: []\n    food:\n      - meat\n      - fish\n    hand:\n      size: 9\ngate:\n  guards: 4\n  word: '***'\nrest: 1h30m\n"
 	if diff := cmp.Diff(text, dump.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -73,13 +74,15 @@ func TestRead(t *testing.T) {
 }
 
 func TestReadErrors(t *testing.T) {
-	_, got := readZoo(t, "animals:\n- {kind: cow, bowl: {}}\n- {bowl: {size: 10}, hand: {}}\n- {kind: cat, bwl: {}}\n- {kind: dog}\ngate: {gards: 3}\n", map[string]string{"ZOO_GATE_GUARDS": "ten", "ZOO_REST": "5", "ZOO_GATE": "x", "ZOO_RSET": ""})
+	_, got := readZoo(t, "animals:\n- {kind: cow, bowl: {}}\n- {bowl: {size: 10}, hand: {}}\n- {kind: cat, bwl: {}}\n- {kind: dog, food: [meat, hay, 5]}\ngate: {gards: 3}\n", map[string]string{"ZOO_GATE_GUARDS": "ten", "ZOO_REST": "5", "ZOO_GATE": "x", "ZOO_RSET": ""})
 	want := `zoo:2: animals[0].kind: want cat or dog, got "cow"
 zoo:3: animals[1].kind: missing; want cat or dog
 zoo:3: animals[1].hand: bowl is there already; want one of them
 zoo:3: animals[1].bowl.size: want a number from 1 to 9, got 10
 zoo:4: animals[2].bwl: unknown key; did you mean bowl?
 zoo:5: animals[3]: want bowl or hand
+zoo:5: animals[3].food[1]: want fish or meat, got "hay"
+zoo:5: animals[3].food[2]: want fish or meat, got 5
 zoo:6: gate.gards: unknown key; did you mean guards?
 ZOO_GATE: unknown variable; lists, and what is in them, stand in the file only
 ZOO_REST: want a duration with a unit, like 30s, got "5"

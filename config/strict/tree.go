@@ -217,7 +217,7 @@ func (r *Report) list(n *yaml.Node, f *field, at string) (any, bool) {
 		}
 		return nil, false
 	}
-	element := field{key: f.key, want: f.want, typ: f.typ.Elem(), required: true}
+	element := field{key: f.key, want: f.want, enum: f.enum, typ: f.typ.Elem(), required: true}
 	var values []any
 	for i, child := range n.Content {
 		child = resolve(child)
