@@ -59,22 +59,26 @@ peers: ## install the collectors that judge us (Debian packages), and gcc
 # Each module under tools/ pins its programs and all they are made of. A stamp
 # says what was installed from which go.sum.
 .PHONY: tools
-tools: $(TOOLS)/.tools.stamp $(TOOLS)/.golangci-lint.stamp $(TOOLS)/.goflow2.stamp ## install the development tools into .tools/
+tools: $(TOOLS)/.tools.stamp $(TOOLS)/.golangci-lint.stamp $(TOOLS)/.goflow2.stamp $(TOOLS)/.telegraf.stamp ## install the development tools into .tools/
 	@echo "tools in $(TOOLS):"
 	@echo "  gofumpt       $$(gofumpt --version)"
 	@echo "  staticcheck   $$(staticcheck --version)"
 	@echo "  golangci-lint $$(golangci-lint version --short)"
 	@echo "  benchstat     $$(go version -m $(TOOLS)/benchstat | awk '$$1 == "mod" { print $$3 }')"
 	@echo "  goflow2       $$(go version -m $(TOOLS)/goflow2 | awk '$$1 == "mod" { print $$3 }')"
+	@echo "  telegraf      $$(go version -m $(TOOLS)/telegraf | awk '$$1 == "mod" { print $$3 }')"
 
 $(TOOLS)/.tools.stamp: tools/go.mod tools/go.sum
 	@mkdir -p $(TOOLS)
 	GOBIN=$(TOOLS) go -C tools install -trimpath tool
 	@touch $@
 
+# Of Telegraf only the plugins that the tests use.
+TAGS_telegraf := custom,inputs.netflow,outputs.file,serializers.json,serializers.influx
+
 $(TOOLS)/.%.stamp: tools/%/go.mod tools/%/go.sum
 	@mkdir -p $(TOOLS)
-	GOBIN=$(TOOLS) go -C tools/$* install -trimpath tool
+	GOBIN=$(TOOLS) go -C tools/$* install -trimpath -tags '$(TAGS_$*)' tool
 	@touch $@
 
 .PHONY: fmt
@@ -109,9 +113,13 @@ fuzz: ## every fuzz target of the tree for FUZZTIME
 	@test/fuzz.sh $(FUZZTIME)
 
 .PHONY: judges
-judges: tools ## the whole program against real collectors
-	@# In its folder, so that go shows what it prints: the collectors' versions.
+judges: tools ## the whole program against real collectors, and docs/RECIPES.md against nfdump
+	@# In their folders, so that go shows what they print: the collectors' versions.
 	cd test/judges && go test -count=1 -timeout 15m
+	@# The matrix mostly waits for nfacctd, which prints once a second.
+	cd test/interop && go test -count=1 -parallel 8 -timeout 5m
+	cd test/recipes && go test -count=1 -timeout 5m
+	cd test/collectorside && go test -count=1 -timeout 5m
 
 # npm writes the hidden lock file when it is done.
 AZURITE := test/azurite/node_modules/.package-lock.json

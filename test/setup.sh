@@ -8,7 +8,7 @@ set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
 # program:package
-peers=(nfcapd:nfdump nfdump:nfdump nfacctd:pmacct tshark:tshark ip:iproute2)
+peers=(nfcapd:nfdump nfdump:nfdump nfacctd:pmacct tshark:tshark ip:iproute2 jq:jq)
 
 say() { echo "setup: $*"; }
 die() {
