@@ -28,8 +28,8 @@ import (
 const rootShort = "Azure flow logs to IPFIX"
 
 const rootLong = `flow2ipfix reads Azure flow logs (NSG versions 1 and 2, virtual network
-version 4) and sends every flow as IPFIX to the collectors that you already
-have: ntopng, ElastiFlow, nfdump, pmacct, Akvorado, and others.
+version 4) and sends every flow as IPFIX or NetFlow to the collectors that you
+already have: ntopng, ElastiFlow, nfdump, pmacct, Akvorado, and others.
 
 See it work, without any set-up:
 
