@@ -107,3 +107,22 @@ func (f *Flow) details() []string {
 		fmt.Sprintf("domain %d", f.Domain), fmt.Sprintf("records %d", f.Records),
 	}
 }
+
+// Record is a flow record with all that any template can carry of it.
+type Record struct {
+	Flow
+	Origin
+
+	// ReversePackets and ReverseBytes came back, in a bidirectional record.
+	ReversePackets, ReverseBytes uint64
+	// Interface is the index of the interface that logged the flow.
+	Interface uint32
+	// Encryption and State are as Azure writes them.
+	Encryption, State string
+}
+
+// Origin is where in the flow logs a record comes from.
+type Origin struct {
+	MAC                        string // 12 hexadecimal digits
+	Target, ACL, FlowLog, Rule string
+}

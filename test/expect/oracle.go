@@ -21,6 +21,7 @@ type Oracle struct {
 	ExportBegin bool
 	SkipDenied  bool
 	DeniedOne   bool
+	Biflow      bool // both ways of a flow in one record (RFC 5103)
 
 	// Tuples counts all tuples that were read, Skipped those that became no
 	// record, Records the flow records.
@@ -59,15 +60,19 @@ type logFile struct {
 	MACAddress     string `json:"macAddress"`
 	Target         string `json:"targetResourceID"`
 	Resource       string `json:"resourceId"`
+	FlowLog        string `json:"flowLogResourceID"`
 	VirtualNetwork struct {
 		Flows []struct {
+			ACL    string `json:"aclID"`
 			Groups []struct {
+				Rule   string   `json:"rule"`
 				Tuples []string `json:"flowTuples"`
 			} `json:"flowGroups"`
 		} `json:"flows"`
 	} `json:"flowRecords"`
 	SecurityGroup struct {
 		Flows []struct {
+			Rule  string `json:"rule"`
 			Flows []struct {
 				MAC    string   `json:"mac"`
 				Tuples []string `json:"flowTuples"`
@@ -94,6 +99,12 @@ func (o *Oracle) ReadFiles(paths []string, emit func(Flow)) error {
 
 // Read reads one flow log and calls emit with what becomes of each tuple.
 func (o *Oracle) Read(r io.Reader, emit func(Flow)) error {
+	return o.ReadRecords(r, func(r *Record) { emit(r.Flow) })
+}
+
+// ReadRecords is Read with all that can be said of a flow record. What emit gets
+// is its own until it returns.
+func (o *Oracle) ReadRecords(r io.Reader, emit func(*Record)) error {
 	d := json.NewDecoder(r)
 	for _, want := range []json.Token{json.Delim('{'), "records", json.Delim('[')} {
 		if got, err := d.Token(); err != nil || got != want {
@@ -113,40 +124,48 @@ func (o *Oracle) Read(r io.Reader, emit func(Flow)) error {
 	return nil
 }
 
-func (o *Oracle) record(l *logFile, emit func(Flow)) error {
-	domain := domainOf(l.Target)
-	if l.Target == "" {
-		domain = domainOf(l.Resource)
+func (o *Oracle) record(l *logFile, emit func(*Record)) error {
+	from := Origin{Target: l.Target, FlowLog: l.FlowLog}
+	if from.Target == "" {
+		from.Target = l.Resource
 	}
 	for _, flow := range l.VirtualNetwork.Flows {
 		for _, group := range flow.Groups {
+			from.MAC, from.ACL, from.Rule = plainMAC(l.MACAddress), flow.ACL, group.Rule
 			for _, text := range group.Tuples {
 				t, err := parseVNetTuple(text)
 				if err != nil {
 					return fmt.Errorf("tuple %q: %w", text, err)
 				}
-				o.tuple(&t, domain, l.MACAddress, emit)
+				o.tuple(&t, &from, emit)
 			}
 		}
 	}
 	for _, rule := range l.SecurityGroup.Flows {
 		for _, flow := range rule.Flows {
-			mac := flow.MAC
-			if mac == "" {
-				mac = l.MACAddress
+			// The log is of a network security group, which is the list of rules too.
+			from.MAC, from.ACL, from.Rule = plainMAC(flow.MAC), from.Target, rule.Rule
+			if flow.MAC == "" {
+				from.MAC = plainMAC(l.MACAddress)
 			}
 			for _, text := range flow.Tuples {
 				t, err := parseNSGTuple(text)
 				if err != nil {
 					return fmt.Errorf("tuple %q: %w", text, err)
 				}
-				o.tuple(&t, domain, mac, emit)
+				o.tuple(&t, &from, emit)
 			}
 		}
 	}
 	return nil
 }
 
+// plainMAC is a MAC as 12 hexadecimal digits.
+func plainMAC(s string) string {
+	return strings.ToUpper(strings.NewReplacer("-", "", ":", "", ".", "").Replace(s))
+}
+
+// domainOf is the observation domain, and the VRF id, of what a flow log is set on.
 func domainOf(target string) uint32 {
 	h := fnv.New32a()
 	io.WriteString(h, strings.ToLower(target)) //nolint:errcheck // it cannot fail
@@ -154,34 +173,36 @@ func domainOf(target string) uint32 {
 }
 
 // tuple converts one tuple to flow records.
-func (o *Oracle) tuple(t *tuple, domain uint32, mac string, emit func(Flow)) {
+func (o *Oracle) tuple(t *tuple, from *Origin, emit func(*Record)) {
 	o.Tuples++
-	mac = strings.ToUpper(strings.NewReplacer("-", "", ":", "", ".", "").Replace(mac))
 	if o.Interfaces == nil {
 		o.Interfaces = map[string]uint32{}
 	}
 	if o.seen == nil {
 		o.seen = map[flowKey]int64{}
 	}
-	if o.Interfaces[mac] == 0 {
-		o.Interfaces[mac] = uint32(len(o.Interfaces)) + 1
+	if o.Interfaces[from.MAC] == 0 {
+		o.Interfaces[from.MAC] = uint32(len(o.Interfaces)) + 1
 	}
+	index, domain := o.Interfaces[from.MAC], domainOf(from.Target)
+	r := Record{Origin: *from, Interface: index, Encryption: t.encryption, State: t.state}
 	f := Flow{
 		Domain: domain, Source: t.source, Destination: t.destination, SourcePort: t.sourcePort, DestinationPort: t.destinationPort,
 		Protocol: t.protocol, Packets: t.sent.packets, Bytes: t.sent.bytes, Start: t.time, End: t.time,
 		Sampling: 1, ForwardingStatus: forwarded, Records: 1,
 	}
 	if t.direction == "O" {
-		f.Direction, f.Egress = Egress, o.Interfaces[mac]
+		f.Direction, f.Egress = Egress, index
 	} else {
-		f.Direction, f.Ingress = Ingress, o.Interfaces[mac]
+		f.Direction, f.Ingress = Ingress, index
 	}
 	if t.denied {
-		o.deny(t, f, emit)
+		r.Flow = f
+		o.deny(t, &r, emit)
 		return
 	}
 	if t.state != "" {
-		f.Start = o.start(t, flowKey{f.conversation(), mac, domain})
+		f.Start = o.start(t, flowKey{f.conversation(), from.MAC, domain})
 	}
 	switch t.state {
 	case "", "B":
@@ -195,24 +216,28 @@ func (o *Oracle) tuple(t *tuple, domain uint32, mac string, emit func(Flow)) {
 		o.Skipped++
 		return
 	}
-	o.emit(f, emit)
-	if t.received == (counters{}) {
+	r.Flow = f
+	if o.Biflow {
+		r.ReversePackets, r.ReverseBytes = t.received.packets, t.received.bytes
+	}
+	o.emit(&r, emit)
+	if t.received == (counters{}) || o.Biflow {
 		return
 	}
-	f.Source, f.Destination = t.destination, t.source
-	f.SourcePort, f.DestinationPort = t.destinationPort, t.sourcePort
-	f.Packets, f.Bytes = t.received.packets, t.received.bytes
-	f.Direction = 1 - f.Direction
-	f.Ingress, f.Egress = f.Egress, f.Ingress
-	o.emit(f, emit)
+	r.Source, r.Destination = t.destination, t.source
+	r.SourcePort, r.DestinationPort = t.destinationPort, t.sourcePort
+	r.Packets, r.Bytes = t.received.packets, t.received.bytes
+	r.Direction = 1 - f.Direction
+	r.Ingress, r.Egress = f.Egress, f.Ingress
+	o.emit(&r, emit)
 }
 
-func (o *Oracle) emit(f Flow, emit func(Flow)) {
+func (o *Oracle) emit(r *Record, emit func(*Record)) {
 	o.Records++
-	emit(f)
+	emit(r)
 }
 
-func (o *Oracle) deny(t *tuple, f Flow, emit func(Flow)) {
+func (o *Oracle) deny(t *tuple, f *Record, emit func(*Record)) {
 	if o.SkipDenied {
 		o.Skipped++
 		return

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -23,22 +20,7 @@ type goflow2 struct{}
 
 func (goflow2) Name() string { return "goflow2" }
 
-// Version is of the Go module: the program does not know its own.
-func (goflow2) Version() (string, error) {
-	path, err := peers.LookPath("goflow2")
-	if err != nil {
-		return "", err
-	}
-	out, err := peers.Output("go", "version", "-m", path)
-	if err != nil {
-		return "", err
-	}
-	_, mod, _ := strings.Cut(string(out), "\n\tmod\t")
-	if info, err := debug.ParseBuildInfo("mod\t" + mod); err == nil {
-		return "goflow2 " + info.Main.Version, nil
-	}
-	return "", fmt.Errorf("%s has no version", path)
-}
+func (goflow2) Version() (string, error) { return peers.ModuleVersion("goflow2") }
 
 func (goflow2) Shows() expect.Fields { return expect.ShowsAll }
 
@@ -60,22 +42,7 @@ ipfix:
 `
 
 func (goflow2) Start(dir string) (peers.Session, error) {
-	mapping := filepath.Join(dir, "mapping.yaml")
-	if err := os.WriteFile(mapping, []byte(goflow2Mapping), 0o644); err != nil {
-		return nil, err
-	}
-	p, err := peers.StartUDP(dir, "goflow2", func(port int) ([]string, error) {
-		// Its pages of metrics want a port too.
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		// More than one worker would mix up lines.
-		return []string{
-			"-listen", fmt.Sprintf("netflow://127.0.0.1:%d/?workers=1", port), "-addr", l.Addr().String(),
-			"-format", "json", "-mapping", mapping,
-		}, l.Close()
-	})
+	p, err := peers.StartGoflow2(dir, goflow2Mapping)
 	if err != nil {
 		return nil, err
 	}
@@ -92,18 +59,7 @@ func (s *goflow2Session) Wait(records int) error {
 	if err := s.Drain(); err != nil {
 		return err
 	}
-	return waitLines(s.Process, records)
-}
-
-// waitLines waits until a program has printed so many lines.
-func waitLines(p *peers.Process, lines int) error {
-	return peers.AwaitAll("the program writes its lines", func() (bool, error) {
-		if err := p.Alive(); err != nil {
-			return false, err
-		}
-		b, err := os.ReadFile(p.OutFile)
-		return bytes.Count(b, []byte("\n")) >= lines, err
-	})
+	return peers.WaitLines(s.Process, records)
 }
 
 func (s *goflow2Session) Stop() error { return s.End(syscall.SIGTERM) }
@@ -156,14 +112,5 @@ func (s *goflow2Session) Flows() ([]expect.Flow, error) {
 func (s *goflow2Session) Problems() []string {
 	problems := append(s.Losses(), s.sequences.Problems()...)
 	problems = append(problems, s.types...)
-	logs, err := os.ReadFile(s.LogFile)
-	if err != nil {
-		return append(problems, err.Error())
-	}
-	for line := range strings.Lines(string(logs)) {
-		if !strings.Contains(line, "level=INFO") {
-			problems = append(problems, strings.TrimSpace(line))
-		}
-	}
-	return problems
+	return append(problems, s.Complaints(func(line string) bool { return strings.Contains(line, "level=INFO") })...)
 }

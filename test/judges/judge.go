@@ -31,7 +31,7 @@ type Judge interface {
 // Judges returns all judges.
 func Judges() []Judge {
 	return []Judge{
-		peers.Nfcapd{}, nfacctd{}, goflow2{}, tsharkLive{"udp"}, tsharkLive{"tcp"}, tsharkFile{}, peers.GoIPFIX{}, ownCollect{},
+		peers.Nfcapd{}, nfacctd{}, goflow2{}, peers.Telegraf{}, tsharkLive{"udp"}, tsharkLive{"tcp"}, tsharkFile{}, peers.GoIPFIX{}, ownCollect{},
 	}
 }
 

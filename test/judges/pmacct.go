@@ -1,16 +1,11 @@
 package judges
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 
 	"flow2ipfix/test/expect"
 	"flow2ipfix/test/peers"
@@ -23,35 +18,16 @@ type nfacctd struct{}
 
 func (nfacctd) Name() string { return "nfacctd" }
 
-func (nfacctd) Version() (string, error) {
-	out, err := peers.Output("nfacctd", "-V")
-	line, _, _ := strings.Cut(string(out), "\n")
-	if line != "" {
-		return line, nil
-	}
-	return line, err
-}
+func (nfacctd) Version() (string, error) { return peers.NfacctdVersion() }
 
 func (nfacctd) Shows() expect.Fields { return expect.ShowsAll }
 
 func (nfacctd) Merges() bool { return true }
 
-// With plugin_buffer_size the last records would stay in a buffer between
-// nfacctd and its plugin until it ends.
-const nfacctdConfig = `daemonize: false
-nfacctd_ip: 127.0.0.1
-nfacctd_port: %d
-nfacctd_pipe_size: 8000000
-plugins: print
-print_output: json
-print_output_file: %s
-print_output_file_append: true
-print_refresh_time: 1
-timestamps_since_epoch: true
-aggregate_primitives: %s
-aggregate: src_host,dst_host,src_port,dst_port,proto,in_iface,out_iface,timestamp_start,timestamp_end,` +
-	`export_proto_version,export_proto_sysid,export_proto_seqno,flows,firewall,forwarding,direction,sampling
-`
+var nfacctdAggregate = []string{
+	"src_host", "dst_host", "src_port", "dst_port", "proto", "in_iface", "out_iface", "timestamp_start", "timestamp_end",
+	"export_proto_version", "export_proto_sysid", "export_proto_seqno", "flows", "firewall", "forwarding", "direction", "sampling",
+}
 
 const nfacctdPrimitives = `name=firewall field_type=233 len=1 semantics=u_int
 name=forwarding field_type=89 len=1 semantics=u_int
@@ -60,53 +36,24 @@ name=sampling field_type=34 len=4 semantics=u_int
 `
 
 func (nfacctd) Start(dir string) (peers.Session, error) {
-	s := &nfacctdSession{file: filepath.Join(dir, "flows.json"), sequences: expect.Sequences{}}
-	primitives, config := filepath.Join(dir, "primitives.lst"), filepath.Join(dir, "nfacctd.conf")
-	if err := os.WriteFile(primitives, []byte(nfacctdPrimitives), 0o644); err != nil {
-		return nil, err
-	}
-	var err error
-	s.UDPPeer, err = peers.StartUDP(dir, "nfacctd", func(port int) ([]string, error) {
-		text := fmt.Sprintf(nfacctdConfig, port, s.file, primitives)
-		return []string{"-f", config}, os.WriteFile(config, []byte(text), 0o644)
-	})
-	if err != nil {
-		return nil, err
-	}
-	// The port is bound before the plugin is ready. A record that comes in
-	// between lies where it is until the next one comes.
-	err = peers.Await("nfacctd's plugin is ready", func() (bool, error) {
-		return strings.Contains(s.Log(), "Purging cache - END"), s.Alive()
-	})
-	if err != nil {
-		return nil, errors.Join(err, s.Stop())
-	}
-	return s, nil
+	p, err := peers.StartNfacctd(dir, &peers.NfacctdConfig{Aggregate: nfacctdAggregate, Primitives: nfacctdPrimitives})
+	return &nfacctdSession{NfacctdPeer: p, sequences: expect.Sequences{}}, err
 }
 
 type nfacctdSession struct {
-	*peers.UDPPeer
-	file      string
+	*peers.NfacctdPeer
 	sequences expect.Sequences
 	versions  []string
 }
 
-// Wait implements Session. The plugin writes what it has once a second.
+// Wait implements Session.
 func (s *nfacctdSession) Wait(records int) error {
-	if err := s.Drain(); err != nil {
-		return err
-	}
-	return peers.AwaitAll("nfacctd prints", func() (bool, error) {
-		if err := s.Alive(); err != nil {
-			return false, err
-		}
+	return s.WaitFlows(func() (int, error) {
 		var n uint64
 		err := s.each(func(l *nfacctdLine) error { n += l.Flows; return nil })
-		return n >= uint64(records), err
-	})
+		return int(n), err
+	}, records)
 }
-
-func (s *nfacctdSession) Stop() error { return s.End(syscall.SIGINT) }
 
 type nfacctdLine struct {
 	Source          netip.Addr `json:"ip_src"`
@@ -132,28 +79,13 @@ type nfacctdLine struct {
 
 // each reads the whole lines of the file.
 func (s *nfacctdSession) each(emit func(*nfacctdLine) error) error {
-	f, err := os.Open(s.file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // nothing was printed yet
-	}
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	r := bufio.NewReader(f)
-	for {
-		line, err := r.ReadBytes('\n')
-		if err != nil {
-			return nil // the end, or a line in the making
-		}
+	return s.Lines(func(line []byte) error {
 		var l nfacctdLine
 		if err := json.Unmarshal(line, &l); err != nil {
-			return fmt.Errorf("line %q: %w", line, err)
+			return err
 		}
-		if err := emit(&l); err != nil {
-			return fmt.Errorf("line %q: %w", line, err)
-		}
-	}
+		return emit(&l)
+	})
 }
 
 func (s *nfacctdSession) Flows() ([]expect.Flow, error) {
@@ -176,14 +108,7 @@ func (s *nfacctdSession) Flows() ([]expect.Flow, error) {
 }
 
 func (s *nfacctdSession) Problems() []string {
-	problems := append(s.Losses(), s.sequences.Problems()...)
-	problems = append(problems, s.versions...)
-	for line := range strings.Lines(s.Log()) {
-		if !strings.HasPrefix(line, "INFO ") && strings.TrimSpace(line) != "" {
-			problems = append(problems, strings.TrimSpace(line))
-		}
-	}
-	return problems
+	return slices.Concat(s.NfacctdPeer.Problems(), s.sequences.Problems(), s.versions)
 }
 
 // protocolNumber reads a protocol's number, or its name in /etc/protocols.

@@ -55,11 +55,39 @@ var loadRegistry = sync.OnceValue(func() error {
 // Start starts it on a free port.
 func (GoIPFIX) Start(string) (Session, error) { return startGoIPFIX("127.0.0.1:0", 0, nil) }
 
+// RecordSession is a Session whose records went elsewhere.
+type RecordSession interface {
+	Session
+	// Err returns what a record could not be taken for.
+	Err() error
+}
+
+// StartGoIPFIXRecords starts it on a free port. emit gets the flow records one
+// after the other, whatever elements they have; unknown ones are octets.
+func StartGoIPFIXRecords(emit func(domain uint32, r entities.Record) error) (RecordSession, error) {
+	return startGoIPFIXWith(collector.CollectorInput{DecodingMode: collector.DecodingModeLenientKeepUnknown}, "127.0.0.1:0", 0, emit)
+}
+
 // startGoIPFIX starts the collector behind a splitter that listens at address, with
 // a socket buffer of this size if it is not 0.
 // If there is an emit it gets the flow records, and the session keeps none; the
 // splitter looks at sequence numbers then, connection by connection.
 func startGoIPFIX(address string, buffer int, emit func(expect.Flow) error) (*goIPFIXSession, error) {
+	var take func(uint32, entities.Record) error
+	if emit != nil {
+		take = func(domain uint32, r entities.Record) error {
+			f, err := flowOfRecord(r)
+			f.Domain = domain
+			if err != nil {
+				return err
+			}
+			return emit(f)
+		}
+	}
+	return startGoIPFIXWith(collector.CollectorInput{}, address, buffer, take)
+}
+
+func startGoIPFIXWith(input collector.CollectorInput, address string, buffer int, emit func(uint32, entities.Record) error) (*goIPFIXSession, error) {
 	if err := loadRegistry(); err != nil {
 		return nil, err
 	}
@@ -69,7 +97,8 @@ func startGoIPFIX(address string, buffer int, emit func(expect.Flow) error) (*go
 	klog.LogToStderr(false)
 	klog.SetOutput(&s.log)
 	var err error
-	if s.collector, err = collector.InitCollectingProcess(collector.CollectorInput{Address: "127.0.0.1:0", Protocol: "tcp"}); err != nil {
+	input.Address, input.Protocol = "127.0.0.1:0", "tcp"
+	if s.collector, err = collector.InitCollectingProcess(input); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -91,7 +120,7 @@ func startGoIPFIX(address string, buffer int, emit func(expect.Flow) error) (*go
 type goIPFIXSession struct {
 	collector *collector.CollectingProcess
 	splitter  *splitter
-	emit      func(expect.Flow) error
+	emit      func(uint32, entities.Record) error
 	stopped   bool
 	started   chan struct{} // closed when the collector has stopped
 	collected chan struct{} // closed when its last message was taken
@@ -99,6 +128,7 @@ type goIPFIXSession struct {
 
 	mu        sync.Mutex
 	flows     []expect.Flow
+	records   int
 	sequences expect.Sequences
 	err       error
 }
@@ -116,13 +146,16 @@ func (s *goIPFIXSession) collect() {
 			s.sequences.Add(m.GetObsDomainID(), m.GetSequenceNum(), uint64(len(set.GetRecords())))
 		}
 		for _, r := range set.GetRecords() {
-			f, err := flowOfRecord(r)
-			f.Domain = m.GetObsDomainID()
-			if s.emit == nil {
+			var err error
+			if s.emit != nil {
+				err = s.emit(m.GetObsDomainID(), r)
+			} else {
+				var f expect.Flow
+				f, err = flowOfRecord(r)
+				f.Domain = m.GetObsDomainID()
 				s.flows = append(s.flows, f)
-			} else if err == nil {
-				err = s.emit(f)
 			}
+			s.records++
 			if s.err == nil {
 				s.err = err
 			}
@@ -187,7 +220,7 @@ func (s *goIPFIXSession) Wait(records int) error {
 	return AwaitAll("go-ipfix collects", func() (bool, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return len(s.flows) >= records, nil
+		return s.records >= records, nil
 	})
 }
 
@@ -205,6 +238,9 @@ func (s *goIPFIXSession) Stop() error {
 	<-s.collected
 	return err
 }
+
+// Err implements RecordSession.
+func (s *goIPFIXSession) Err() error { return s.err }
 
 func (s *goIPFIXSession) Flows() ([]expect.Flow, error) { return s.flows, s.err }
 

@@ -2,6 +2,8 @@ package peers
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -103,6 +105,64 @@ func (s *NfcapdSession) Flows() ([]expect.Flow, error) {
 	return flows, err
 }
 
+// Dump calls emit with every record as nfdump prints it as JSON, and its
+// observation domain. Numbers are json.Number. version is that of the messages.
+func (s *NfcapdSession) Dump(version string, emit func(fields map[string]any, domain uint32) error) error {
+	files, err := filepath.Glob(filepath.Join(s.files, "nfcapd.[0-9]*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		domains, err := s.exportersOf(file, version)
+		if err != nil {
+			return err
+		}
+		out, err := Output("nfdump", "-r", file, "-6", "-N", "-o", "json")
+		if err != nil {
+			return err
+		}
+		d := json.NewDecoder(bytes.NewReader(out))
+		d.UseNumber()
+		var records []map[string]any
+		if err := d.Decode(&records); err != nil {
+			return fmt.Errorf("nfdump %s: %w", file, err)
+		}
+		for _, r := range records {
+			domain, ok := domains[fmt.Sprint(r["export_sysid"])]
+			if !ok {
+				return fmt.Errorf("nfdump %s: no exporter %v", file, r["export_sysid"])
+			}
+			if err := emit(r, domain); err != nil {
+				return fmt.Errorf("nfdump %s: record %v: %w", file, r, err)
+			}
+		}
+	}
+	return nil
+}
+
+// Columns calls emit with what nfdump prints of every record in a format like
+// %in|%inam, column by column.
+func (s *NfcapdSession) Columns(format string, emit func(columns []string)) error {
+	files, err := filepath.Glob(filepath.Join(s.files, "nfcapd.[0-9]*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		out, err := Output("nfdump", "-r", file, "-N", "-q", "-o", "fmt:"+format)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(out)) {
+			columns := strings.Split(strings.TrimSuffix(line, "\n"), "|")
+			for i := range columns {
+				columns[i] = strings.TrimSpace(columns[i])
+			}
+			emit(columns)
+		}
+	}
+	return nil
+}
+
 // Each calls emit with every flow, without keeping any.
 func (s *NfcapdSession) Each(emit func(expect.Flow)) error {
 	files, err := filepath.Glob(filepath.Join(s.files, "nfcapd.[0-9]*"))
@@ -126,6 +186,10 @@ var exporterLine = regexp.MustCompile(`SysID: (\d+), IP: .*, version: (\d+), ID:
 // exporters returns the observation domains by the number that stands for them
 // in records.
 func (s *NfcapdSession) exporters(file string) (map[string]uint32, error) {
+	return s.exportersOf(file, "10")
+}
+
+func (s *NfcapdSession) exportersOf(file, version string) (map[string]uint32, error) {
 	out, err := Output("nfdump", "-E", file)
 	if err != nil {
 		return nil, err
@@ -137,7 +201,7 @@ func (s *NfcapdSession) exporters(file string) (map[string]uint32, error) {
 			return nil, err
 		}
 		domains[m[1]] = uint32(domain)
-		if m[2] != "10" || m[4] != "0" {
+		if m[2] != version || m[4] != "0" {
 			s.failures = append(s.failures, "nfdump -E: "+m[0])
 		}
 	}

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -239,20 +242,46 @@ func groupLives(group int) bool {
 	return false
 }
 
+// Ports for collectors lie below those that the kernel gives to whoever asks for
+// any: one of those might be taken between the asking and the binding.
+const (
+	firstPort = 20000
+	lastPort  = 32767
+)
+
+var nextPort atomic.Uint32
+
+func init() { nextPort.Store(rand.Uint32N(lastPort - firstPort + 1)) } // other test programs run, too
+
+// holds says whether a socket is the program's: somebody else may have bound the
+// port a moment before it.
+func (p *Process) holds(inode string) bool {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.ID()))
+	return slices.ContainsFunc(files, func(path string) bool {
+		target, err := os.Readlink(path)
+		return err == nil && target == "socket:["+inode+"]"
+	})
+}
+
 // FreePort returns a port of the loopback address that nobody has bound.
 func FreePort() (int, error) {
-	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var errs []error
+	for range 100 {
+		port := firstPort + int(nextPort.Add(1)%(lastPort-firstPort+1))
+		c, err := net.ListenPacket("udp4", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			return port, c.Close()
+		}
+		errs = append(errs, err)
 	}
-	port := c.LocalAddr().(*net.UDPAddr).Port
-	return port, c.Close()
+	return 0, errors.Join(errs...)
 }
 
 // udpSocket is what the kernel says of a socket in /proc/net/udp.
 type udpSocket struct {
 	queued uint64 // bytes that wait to be read
 	drops  uint64 // datagrams that found no room
+	inode  string
 }
 
 // findUDP looks for the socket that is bound to a port of the loopback address.
@@ -268,7 +297,7 @@ func findUDP(port int) (udpSocket, bool, error) {
 			continue
 		}
 		_, queued, _ := strings.Cut(f[4], ":")
-		var s udpSocket
+		s := udpSocket{inode: f[9]}
 		if s.queued, err = strconv.ParseUint(queued, 16, 64); err != nil {
 			return s, false, err
 		}
@@ -314,8 +343,8 @@ func StartUDPOn(dir string, port int, program string, args ...string) (*UDPPeer,
 		if err := p.Alive(); err != nil {
 			return false, err
 		}
-		_, found, err := findUDP(port)
-		return found, err
+		s, found, err := findUDP(port)
+		return found && p.holds(s.inode), err
 	})
 	if err != nil {
 		return nil, errors.Join(err, p.End(syscall.SIGKILL))

@@ -16,7 +16,8 @@ import (
 // collector that reads one set a message and one template a set. Everything in
 // a message goes on, in its order, under its header; only the lengths and the
 // sequence numbers are made anew, the latter from the one that came, so that a
-// wrong one stays wrong.
+// wrong one stays wrong. Options templates and their records do not go on: that
+// collector takes them for data.
 type splitter struct {
 	listener net.Listener
 	target   string
@@ -137,17 +138,31 @@ func (s *splitter) relay(in net.Conn) (err error) {
 	}
 }
 
-// messageSplitter remembers how long the records of templates are, by domain
-// and template ID, and which sequence number the next message of a domain should
-// have (RFC 7011 §3.1). It is for one connection.
+// messageSplitter remembers the templates, by domain and template ID, and which
+// sequence number the next message of a domain should have (RFC 7011 §3.1). It is
+// for one connection.
 type messageSplitter struct {
-	lengths map[[2]uint32]int
-	next    map[uint32]uint32
-	problem string // the last one with sequence numbers
+	templates map[[2]uint32]splitTemplate
+	next      map[uint32]uint32
+	problem   string // the last one with sequence numbers
 }
 
+// splitTemplate is how long the fields of a template are.
+type splitTemplate struct {
+	lengths []int
+	options bool
+}
+
+const variableLength = 65535 // RFC 7011 §7
+
+// Kinds of sets (RFC 7011 §3.3.2).
+const (
+	templateSet        = 2
+	optionsTemplateSet = 3
+)
+
 func newMessageSplitter() *messageSplitter {
-	return &messageSplitter{lengths: map[[2]uint32]int{}, next: map[uint32]uint32{}}
+	return &messageSplitter{templates: map[[2]uint32]splitTemplate{}, next: map[uint32]uint32{}}
 }
 
 var errTorn = errors.New("lengths in a message do not fit together")
@@ -183,21 +198,26 @@ func (m *messageSplitter) split(message []byte) ([]byte, error) {
 		}
 		body := rest[setHeaderLength:length]
 		rest = rest[length:]
-		if id != 2 {
-			record := m.lengths[[2]uint32{domain, uint32(id)}]
-			if record == 0 || len(body)%record != 0 {
-				return nil, fmt.Errorf("set %d of %d octets with records of %d: %w", id, len(body), record, errTorn)
+		if id != templateSet && id != optionsTemplateSet {
+			t := m.templates[[2]uint32{domain, uint32(id)}]
+			records, err := t.count(body)
+			if err != nil {
+				return nil, fmt.Errorf("set %d of %d octets: %w", id, len(body), err)
 			}
-			add(id, body)
-			sequence += uint32(len(body) / record)
+			if !t.options {
+				add(id, body)
+			}
+			sequence += uint32(records)
 			continue
 		}
 		for len(body) > 0 {
-			template, err := m.template(domain, body)
+			template, err := m.template(domain, body, id == optionsTemplateSet)
 			if err != nil {
 				return nil, err
 			}
-			add(id, body[:template])
+			if id == templateSet {
+				add(id, body[:template])
+			}
 			body = body[template:]
 		}
 	}
@@ -205,19 +225,47 @@ func (m *messageSplitter) split(message []byte) ([]byte, error) {
 	return out, nil
 }
 
+// count returns how many records of the template there are.
+func (t *splitTemplate) count(b []byte) (int, error) {
+	records := 0
+	for ; len(b) > 0; records++ {
+		if len(t.lengths) == 0 {
+			return 0, errTorn
+		}
+		for _, length := range t.lengths {
+			if length == variableLength && len(b) > 0 {
+				length = int(b[0])
+				if b = b[1:]; length == 255 && len(b) > 1 {
+					length = int(binary.BigEndian.Uint16(b))
+					b = b[2:]
+				}
+			}
+			if len(b) < length {
+				return 0, errTorn
+			}
+			b = b[length:]
+		}
+	}
+	return records, nil
+}
+
 // template returns the length of the template record at the beginning of b, and
 // remembers what it says.
-func (m *messageSplitter) template(domain uint32, b []byte) (int, error) {
-	if len(b) < 4 {
+func (m *messageSplitter) template(domain uint32, b []byte, options bool) (int, error) {
+	at := 4
+	if options {
+		at = 6 // it has the number of scope fields, too
+	}
+	if len(b) < at {
 		return 0, errTorn
 	}
 	id, fields := binary.BigEndian.Uint16(b), int(binary.BigEndian.Uint16(b[2:]))
-	at, length := 4, 0
+	t := splitTemplate{options: options}
 	for range fields {
 		if len(b) < at+4 {
 			return 0, errTorn
 		}
-		length += int(binary.BigEndian.Uint16(b[at+2:]))
+		t.lengths = append(t.lengths, int(binary.BigEndian.Uint16(b[at+2:])))
 		if at += 4; b[at-4]&0x80 != 0 {
 			at += 4 // an enterprise number
 		}
@@ -225,6 +273,6 @@ func (m *messageSplitter) template(domain uint32, b []byte) (int, error) {
 	if len(b) < at {
 		return 0, errTorn
 	}
-	m.lengths[[2]uint32{domain, uint32(id)}] = length
+	m.templates[[2]uint32{domain, uint32(id)}] = t
 	return at, nil
 }
