@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 
 	"flow2ipfix/convert"
 	"flow2ipfix/flowlog"
@@ -90,6 +91,11 @@ func (n *numbering) complete(bt *batch) {
 	if bt.origins = bt.origins[:0]; cap(bt.origins) > keepOrigins {
 		bt.origins = nil // one giant blew it up
 	}
+	count := 0
+	for i := range bt.Records {
+		count += len(bt.Groups(&bt.Records[i]))
+	}
+	bt.origins = slices.Grow(bt.origins, count) // at once: a giant's would take twice the memory otherwise
 	for i := range bt.Records {
 		r := &bt.Records[i]
 		groups := bt.Groups(r)

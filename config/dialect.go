@@ -20,7 +20,7 @@ func (cfg *Config) Templates(c *Collector) templates.Config {
 			Number: uint32(c.Enterprise.Number), Elements: c.Enterprise.Elements,
 			Long: c.Enterprise.Form == "long", StringOctets: c.Enterprise.StringOctets,
 		},
-		MaxMessageBytes: c.MaxMessageBytes,
+		MaxMessageBytes: c.MaxMessageBytes, MaxRecords: c.MaxMessageRecords,
 	}
 	for i, name := range c.Options {
 		t.Options[i] = templates.OptionsKind(name)
@@ -49,13 +49,20 @@ func (r *report) checkDialect(at string, c *Collector, cfg *Config, scheme strin
 	for _, key := range []string{"preset", "protocol", "records", "max_message_bytes", "enterprise", "enterprise.number", "enterprise.form", "enterprise.elements", "enterprise.string_octets"} {
 		unsure = unsure || r.Said(at+"."+key)
 	}
-	if e := &c.Enterprise; e.Number == 0 && c.Protocol == "ipfix" && !unsure {
+	if e := &c.Enterprise; e.Number == 0 && !unsure {
 		named := len(e.Elements) > 0 && !slices.Equal(e.Elements, templates.DefaultEnterpriseElements())
-		if named || e.Form == "long" {
+		switch {
+		case !named && e.Form != "long":
+		case c.Protocol == "ipfix":
 			r.Fail(at+".enterprise.number", nil, "missing; want your private enterprise number, or neither elements nor form")
+		default:
+			r.Fail(at+".enterprise", nil, "not used by %s; leave it out", c.Protocol)
 		}
 	}
-	_, err := templates.New(cfg.Templates(c))
+	set, err := templates.New(cfg.Templates(c))
+	if err == nil && !unsure && c.DeniedCounters == "one" && !set.TellsDenied() {
+		r.Fail(at+".denied_counters", c.DeniedCounters, "want zero: nothing in the records says that a flow was denied, and an invented packet would look like one that got through")
+	}
 	for _, p := range templates.Problems(err) {
 		known := slices.ContainsFunc(templates.Elements(), func(e templates.Element) bool { return e.Name == p.Name })
 		if unsure && (known || p.Key != "fields" || p.Name == "") {

@@ -60,6 +60,7 @@ func TestNothingWrong(t *testing.T) {
 		whole + "telemetry: {listen: ''}",
 		whole + "    protocol: netflow5\n    options: [preset]\n    rate: preset\n",
 		whole + "    protocol: netflow9\n    options: [interfaces, vrfs, sampling, statistics]\n",
+		whole + "    fields: [preset, octetDeltaCount]\n",
 		whole + "    preset: elk\n    records: biflow\n    fields: [preset, azureRule, biflowDirection]\n    enterprise: {number: 32473}\n    options: [preset, types, flow_keys]\n",
 		whole + "targets: [{resource: a, observation_domain: 7}, {resource: b, observation_domain: 7}]",
 		whole + "    fields: [exporterIPv6Address]\nconvert: {exporter_address: '2001:db8::1'}\ntargets: [{resource: '*', exporter_address: '2001:db8::2'}]",
@@ -169,8 +170,13 @@ f:14: collectors[0].fields[6]: exporterIPv4Address needs an exporter_address of 
 f:15: collectors[0].fields[7]: want text, got ""`},
 		{"fields, where another key is wrong", collector("fields: [preset, srcaddr, biflowDirection]\nrecords: both"), `f:7: collectors[0].fields[1]: element "srcaddr" is not known, or cannot be filled; flow2ipfix templates --elements lists those that can
 f:8: collectors[0].records: want preset, uniflow or biflow, got "both"`},
-		{"fields, twice the preset's", collector("fields: [preset, preset]"), "f:7: collectors[0].fields: want sourceIPv4Address once"},
-		{"fields, one of the preset's", collector("fields: [preset, octetDeltaCount]"), "f:7: collectors[0].fields[1]: want octetDeltaCount once"},
+		{"fields, twice the preset's", collector("fields: [preset, preset]"), "f:7: collectors[0].fields[1]: want preset once"},
+		{"fields, twice the same", collector("fields: [preset, flowId, flowId]"), "f:7: collectors[0].fields[2]: want flowId once"},
+		{"fields without what the collector wants", collector("preset: solarwinds\nfields: [sourceIPv4Address, destinationIPv4Address, protocolIdentifier, egressInterface]"), "f:8: collectors[0].fields: want octetDeltaCount: without, the collectors of preset solarwinds ignore a record"},
+		{"message for vflow", collector("preset: vflow\nmax_message_bytes: 9000"), "f:8: collectors[0].max_message_bytes: want 1472 at most: more the collectors of preset vflow do not read"},
+		{"records for elastiflow", collector("preset: elastiflow\nmax_message_records: 65"), "f:8: collectors[0].max_message_records: want 64 at most: more the collectors of preset elastiflow do not read"},
+		{"enterprise form with netflow9", collector("protocol: netflow9\nenterprise: {form: long}"), "f:8: collectors[0].enterprise: not used by netflow9; leave it out"},
+		{"one packet unmarked", collector("protocol: netflow5\ndenied_counters: one"), `f:8: collectors[0].denied_counters: want zero: nothing in the records says that a flow was denied, and an invented packet would look like one that got through, got "one"`},
 		{"fields, too long", collector("fields: [preset]\nenterprise: {number: 1, string_octets: 300}\nmax_message_bytes: 512"), "f:7: collectors[0].fields: a record takes 661 octets, but a message of 512 has room for 485; want fewer or shorter fields, or a larger max_message_bytes"},
 		{"options", collector("options: [vrf, vrfs, vrfs, types, preset]"), `f:7: collectors[0].options[0]: want preset, interfaces, vrfs, sampling, statistics, flow_keys or types, got "vrf"
 f:7: collectors[0].options[2]: want vrfs once
@@ -212,6 +218,8 @@ f:11: targets[2].exporter_address: want an IP address, like 192.0.2.1, got "fe80
 		{"start, later", with("start: -24h"), `f:7: start: want now, earliest, a duration like 24h or a time like 2026-11-20T00:00:00Z, got "-24h"`},
 		{"domain", with("convert: {observation_domain: 4294967296}"), "f:7: convert.observation_domain: want per_target or a number up to 4294967295, got 4294967296"},
 		{"domain, a word", with("convert: {observation_domain: per_nic}"), `f:7: convert.observation_domain: want per_target or a number up to 4294967295, got "per_nic"`},
+		{"pprof", with("telemetry: {pprof: 1}"), `f:7: telemetry.pprof: want true or false, got 1`},
+		{"pprof, a word", with("telemetry: {pprof: 'true'}"), `f:7: telemetry.pprof: want true or false, got "true"`},
 		{"listen", with("telemetry: {listen: 9469}"), `f:7: telemetry.listen: want text; put it into quotes, like "9469", got 9469`},
 		{"listen, no address", with("telemetry: {listen: localhost}"), `f:7: telemetry.listen: want address:port, like 127.0.0.1:9469, or nothing, got "localhost"`},
 		{"listen, no port", with("telemetry: {listen: 'localhost:http'}"), `f:7: telemetry.listen: want address:port, like 127.0.0.1:9469, or nothing, got "localhost:http"`},

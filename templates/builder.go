@@ -44,6 +44,12 @@ func (b *builder) checkProtocol() {
 	case c.Enterprise.Number == ReverseEnterprise:
 		b.fail("enterprise.number", "want a number of your own: %d stands for reverse elements (RFC 5103)", ReverseEnterprise)
 	}
+	if most := b.set.Preset.MaxMessageBytes; most > 0 && c.MaxMessageBytes > most {
+		b.fail("max_message_bytes", "want %d at most: more the collectors of preset %s do not read", most, b.set.Preset.Name)
+	}
+	if most := b.set.Preset.MaxRecords; most > 0 && c.MaxRecords > most {
+		b.fail("max_message_records", "want %d at most: more the collectors of preset %s do not read", most, b.set.Preset.Name)
+	}
 	if n := c.Enterprise.StringOctets; n < 0 || n > maxStringOctets {
 		b.fail("enterprise.string_octets", "want 0 (as long as they are) to %d, got %d", maxStringOctets, n)
 	}
@@ -72,6 +78,13 @@ func (b *builder) choose() []*Element {
 		names = b.ofPreset()
 	}
 	names = append(names, b.enterprise()...)
+	said := map[string]int{} // what stands in the list twice; what the preset has beside it may
+	for _, name := range c.Fields {
+		said[name]++
+	}
+	if said[presetWord] > 1 {
+		b.failName("fields", presetWord, "want preset once")
+	}
 	seen := map[string]bool{}
 	var list []*Element
 	for _, name := range names {
@@ -83,6 +96,7 @@ func (b *builder) choose() []*Element {
 		switch {
 		case !ok:
 			b.failName(key, name, "element %q is not known, or cannot be filled%s; flow2ipfix templates --elements lists those that can", name, meant(name))
+		case seen[name] && said[name] < 2 && key == "fields":
 		case seen[name]:
 			b.failName(key, name, "want %s once", name)
 		case e.Enterprise && c.Enterprise.Number == 0:
@@ -95,6 +109,11 @@ func (b *builder) choose() []*Element {
 			list = append(list, e)
 		}
 		seen[name] = true
+	}
+	for _, either := range b.set.Preset.requires {
+		if !slices.ContainsFunc(either, func(name string) bool { return seen[name] }) && c.Protocol != NetFlow5 {
+			b.fail("fields", "want %s: without, the collectors of preset %s ignore a record", strings.Join(either, " or "), b.set.Preset.Name)
+		}
 	}
 	return list
 }
@@ -117,7 +136,7 @@ func (b *builder) enterprise() []string {
 	switch {
 	case c.Enterprise.Number == 0 || slices.ContainsFunc(c.Fields, own):
 		return nil
-	case len(c.Enterprise.Elements) == 0:
+	case c.Enterprise.Elements == nil:
 		return DefaultEnterpriseElements()
 	}
 	return names
@@ -232,9 +251,6 @@ func (b *builder) template(name string, list []*Element) *Template {
 	}
 	if c.Protocol == NetFlow9 && t.length <= maxPadding {
 		b.fail("fields", "want records of more than %d octets: with netflow9 shorter ones look like padding", maxPadding)
-	}
-	if len(t.parts)-1 > maxTexts {
-		b.fail("fields", "want at most %d strings", maxTexts)
 	}
 	definition := appendFields(binary.BigEndian.AppendUint16(nil, uint16(len(t.fields))), t.fields)
 	t.ID = b.id(definition)

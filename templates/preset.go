@@ -23,6 +23,13 @@ type Preset struct {
 	// without.
 	DeniedCountOne bool
 
+	// MaxMessageBytes and MaxRecords are how large messages the collector reads; 0 is
+	// any.
+	MaxMessageBytes, MaxRecords int
+
+	// requires are elements without which the collector ignores a record: one of
+	// each list.
+	requires [][]string
 	// knowsIANAOnly is of collectors that drop a record with an element that they
 	// do not know.
 	knowsIANAOnly bool
@@ -53,6 +60,9 @@ func coreAnd(more ...string) []string { return slices.Concat(core, more) }
 
 var macs = []string{"sourceMacAddress", "destinationMacAddress"}
 
+// interfaces are the elements of which some collectors want one.
+var interfaces = []string{"ingressInterface", "egressInterface"}
+
 var vrfs = []string{"ingressVRFID", "egressVRFID"}
 
 const defaultRate = 20_000
@@ -68,7 +78,7 @@ var presets = []Preset{
 	},
 	{
 		Name: "elastiflow", For: "ElastiFlow: MAC addresses; a rate for one licence unit",
-		Elements: coreAnd(macs...), Rate: 4000,
+		Elements: coreAnd(macs...), Rate: 4000, MaxRecords: 64,
 	},
 	{
 		Name: "nfdump", For: "nfdump's nfcapd: MAC addresses, VRF ids",
@@ -80,15 +90,15 @@ var presets = []Preset{
 	},
 	{
 		Name: "goflow2", For: "goflow2, and what is built on it: MAC addresses",
-		Elements: coreAnd(macs...),
+		Elements: coreAnd(macs...), MaxMessageBytes: 9000,
 	},
 	{
 		Name: "akvorado", For: "Akvorado: MAC addresses, VRF ids; the sampling interval that it wants is in all presets",
-		Elements: coreAnd(slices.Concat(macs, vrfs)...),
+		Elements: coreAnd(slices.Concat(macs, vrfs)...), requires: [][]string{interfaces, {"samplingInterval"}},
 	},
 	{
 		Name: "elk", For: "Logstash and Filebeat: MAC addresses, one id for both ways of a flow, why a flow was reported",
-		Elements: coreAnd(slices.Concat(macs, []string{"flowId", "flowEndReason"})...), Rate: 10_000,
+		Elements: coreAnd(slices.Concat(macs, []string{"flowId", "flowEndReason"})...), Rate: 10_000, MaxMessageBytes: 10 << 10,
 	},
 	{
 		Name: "telegraf", For: "Telegraf: MAC addresses, names of interface and target, why a flow was reported",
@@ -96,11 +106,17 @@ var presets = []Preset{
 	},
 	{
 		Name: "vflow", For: "vFlow: elements of IANA alone, since it drops records with others",
-		Elements: core, knowsIANAOnly: true,
+		Elements: core, knowsIANAOnly: true, MaxMessageBytes: 1472,
 	},
 	{
 		Name: "solarwinds", For: "SolarWinds NTA: what it asks for in each template",
-		Elements: core,
+		Elements: core, requires: [][]string{
+			{"protocolIdentifier"},
+			{"sourceIPv4Address", "sourceIPv6Address"},
+			{"destinationIPv4Address", "destinationIPv6Address"},
+			interfaces,
+			{"octetDeltaCount"},
+		},
 	},
 	{
 		Name: "prtg", For: "PRTG: a rate for its probe",

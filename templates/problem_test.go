@@ -19,12 +19,11 @@ func TestProblems(t *testing.T) {
 		{"records", ""},
 		{"enterprise.number", ""},
 		{"enterprise.elements", "azureRules"},
+		{"fields", "preset"},
 		{"fields", "flowid"},
+		{"enterprise.elements", "azureRule"},
+		{"options", "vrf"},
 	}
-	for _, name := range core {
-		want = append(want, problem{"fields", name})
-	}
-	want = append(want, problem{"enterprise.elements", "azureRule"}, problem{"options", "vrf"})
 	var got []problem
 	for _, p := range Problems(err) {
 		got = append(got, problem{p.Key, p.Name})

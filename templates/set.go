@@ -54,13 +54,15 @@ type Config struct {
 	Exporter netip.Addr
 	// MaxMessageBytes is the largest message; 1400 if 0.
 	MaxMessageBytes int
+	// MaxRecords is how many records a message has at most; 0 is not known.
+	MaxRecords int
 }
 
 // Enterprise says how the elements that no registry has are sent.
 type Enterprise struct {
 	// Number is the private enterprise number that they stand under; 0 sends none.
 	Number uint32
-	// Elements are those that are sent, if Fields names none; empty is
+	// Elements are those that are sent, if Fields names none; nil is
 	// DefaultEnterpriseElements.
 	Elements []string
 	// Long sends whole resource ids and not only their last names.
@@ -112,6 +114,11 @@ func Generic() *Set {
 
 // Biflow reports whether both ways of a flow go into one record.
 func (s *Set) Biflow() bool { return s.BiflowIPv4 != nil }
+
+// TellsDenied reports whether a record says that a flow was denied.
+func (s *Set) TellsDenied() bool {
+	return s.IPv4 != nil && slices.ContainsFunc(s.IPv4.fields, func(f Field) bool { return f.Name == "forwardingStatus" || f.Name == "firewallEvent" })
+}
 
 // For returns the template for a flow record.
 func (s *Set) For(r *Record) *Template {

@@ -264,6 +264,14 @@ func TestFields(t *testing.T) {
 			func(s *Set) *Template { return s.IPv4 }, strings.Join(core, " ") + " flowId",
 		},
 		{
+			Config{Fields: []string{"octetDeltaCount", "preset"}},
+			func(s *Set) *Template { return s.IPv4 }, "octetDeltaCount " + strings.Replace(strings.Join(core, " "), " octetDeltaCount", "", 1),
+		},
+		{
+			Config{Fields: []string{"octetDeltaCount"}, Enterprise: Enterprise{Number: 1, Elements: []string{}}},
+			func(s *Set) *Template { return s.IPv4 }, "octetDeltaCount",
+		},
+		{
 			Config{Preset: "pmacct", Exporter: netip.MustParseAddr("192.0.2.1")},
 			func(s *Set) *Template { return s.IPv4 }, strings.Join(core, " ") + " sourceMacAddress destinationMacAddress exporterIPv4Address",
 		},
@@ -291,7 +299,13 @@ func TestErrors(t *testing.T) {
 		{Config{Fields: []string{"octetdeltacount"}}, []string{
 			`fields: element "octetdeltacount" is not known, or cannot be filled (did you mean octetDeltaCount?); flow2ipfix templates --elements lists those that can`,
 		}},
-		{Config{Fields: []string{"preset", "octetDeltaCount"}}, []string{"fields: want octetDeltaCount once"}},
+		{Config{Fields: []string{"preset", "flowId", "flowId"}}, []string{"fields: want flowId once"}},
+		{Config{Fields: []string{"preset", "preset"}}, []string{"fields: want preset once"}},
+		{Config{Preset: "akvorado", Fields: []string{"sourceIPv4Address", "egressInterface"}}, []string{
+			"fields: want samplingInterval: without, the collectors of preset akvorado ignore a record",
+		}},
+		{Config{Preset: "goflow2", MaxMessageBytes: 9001}, []string{"max_message_bytes: want 9000 at most: more the collectors of preset goflow2 do not read"}},
+		{Config{Preset: "elastiflow", MaxRecords: 65}, []string{"max_message_records: want 64 at most: more the collectors of preset elastiflow do not read"}},
 		{Config{Fields: []string{"azureRule", "reverseOctetDeltaCount", "exporterIPv4Address"}}, []string{
 			"fields: azureRule needs enterprise.number",
 			"fields: reverseOctetDeltaCount needs records: biflow",

@@ -48,15 +48,17 @@ func policyOf(cfg *config.Config, c *config.Collector, set *templates.Set) conve
 	p.ExportBegin = said(c.Begin, cfg.Convert.Begin) == "export"
 	p.SkipDenied = said(c.Denied, cfg.Convert.Denied) == "skip"
 	if c.DeniedCounters != byPreset || !set.Preset.DeniedCountOne {
-		p.DeniedCountOne = said(c.DeniedCounters, cfg.Convert.DeniedCounters) == "one"
+		p.DeniedCountOne = said(c.DeniedCounters, cfg.Convert.DeniedCounters) == "one" && set.TellsDenied()
 	}
 	return p
 }
 
-// policyFor returns what suits templates and their preset.
+// policyFor returns what suits templates and their preset. No packet is invented
+// where nothing says that the flow was denied: it would look like one that got
+// through.
 func policyFor(set *templates.Set) convert.Policy {
 	return convert.Policy{
-		DeniedCountOne: set.Preset.DeniedCountOne,
+		DeniedCountOne: set.Preset.DeniedCountOne && set.TellsDenied(),
 		Bidirectional:  set.Biflow(), IPv4Only: set.Protocol == templates.NetFlow5,
 	}
 }

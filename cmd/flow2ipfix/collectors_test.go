@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/spf13/pflag"
 
 	"flow2ipfix/bridge"
 	"flow2ipfix/config"
@@ -165,5 +167,45 @@ exported  0 tuples as 2 flow records in 1 message, 99 B, to udp://b:1
 	j := newSummaryJSON(s, time.Second)
 	if j.OptionsRecords != 1234 || j.Clamped != 1 || j.Collectors[0].Clamped != 1 || j.Collectors[1].OptionsRecords != 0 {
 		t.Errorf("as JSON: %+v", j)
+	}
+}
+
+// TestInventedPacketsAreMarked: a denied flow gets no packet where nothing in its
+// record says that it was denied.
+func TestInventedPacketsAreMarked(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		cfg  templates.Config
+		want bool
+	}{
+		{"ipfix", templates.Config{Preset: "ntopng"}, true},
+		{"netflow9", templates.Config{Preset: "ntopng", Protocol: templates.NetFlow9}, true},
+		{"netflow5", templates.Config{Preset: "ntopng", Protocol: templates.NetFlow5}, false},
+		{"fields without", templates.Config{Preset: "ntopng", Fields: []string{"sourceIPv4Address", "octetDeltaCount"}}, false},
+	} {
+		set, err := templates.New(tc.cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := policyFor(set).DeniedCountOne; got != tc.want {
+			t.Errorf("%s: a packet is invented: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// TestReplayPacesDatagrams: the rate holds over udp and dtls alone.
+func TestReplayPacesDatagrams(t *testing.T) {
+	for url, want := range map[string]int{
+		"udp://127.0.0.1:4739": 20_000, "dtls://127.0.0.1:4740": 20_000, "tcp://127.0.0.1:4739": 0, "tls://127.0.0.1:4740": 0,
+	} {
+		f := replayFlags{collectors: []string{url}, begin: "skip", denied: "export", deniedCounters: byPreset, domain: "per_target", summary: "text"}
+		f.dialect.add(pflag.NewFlagSet("", pflag.ContinueOnError))
+		cfg, err := f.config()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := cfg.Lanes[0].Exporter.Rate; got != want {
+			t.Errorf("%s: %d records/s, want %d", url, got, want)
+		}
 	}
 }

@@ -65,7 +65,7 @@ func newReplay(u *ui, stdin io.Reader) *cobra.Command {
 	fl := cmd.Flags()
 	fl.SortFlags = false
 	fl.StringArrayVar(&f.collectors, "collector", nil, "`URL` to send to: udp://, tcp://, tls:// or dtls://HOST:PORT, or file:PATH; repeat for several")
-	fl.Var(&f.rate, "rate", "records/s to each UDP collector; preset is what suits it, 0 sends as fast as it goes, which loses datagrams")
+	fl.Var(&f.rate, "rate", "records/s to each collector over udp and dtls; preset is what suits it, 0 sends as fast as it goes, which loses datagrams")
 	fl.StringVar(&f.localAddress, "local-address", "", "IP `ADDRESS` to send from")
 	fl.StringVar(&f.summary, "summary", "text", "text or json")
 	fl.StringVar(&f.rejects, "rejects", "", "write each rejected piece to this `FILE`, a JSON object a line")
@@ -155,6 +155,9 @@ func (f *replayFlags) config() (bridge.Config, error) {
 		suits := policyFor(set)
 		policy.Bidirectional, policy.IPv4Only = suits.Bidirectional, suits.IPv4Only
 		policy.DeniedCountOne = packets == "one" || packets == byPreset && suits.DeniedCountOne
+		if packets == "one" && !set.TellsDenied() {
+			errs = append(errs, errors.New("--denied-counters: want zero: nothing in the records says that a flow was denied, and an invented packet would look like one that got through"))
+		}
 	}
 	if len(f.collectors) == 0 {
 		errs = append(errs, errors.New("--collector: want at least one, like --collector udp://127.0.0.1:4739"))
@@ -169,7 +172,7 @@ func (f *replayFlags) config() (bridge.Config, error) {
 			continue
 		}
 		ec := exporter.Config{URL: url, Templates: set, LocalAddress: f.localAddress, MaxMessageBytes: f.dialect.messageBytes, Inventory: cfg.Inventory}
-		if address.Scheme == "udp" && set != nil { // what loses nothing needs no pacing
+		if (address.Scheme == "udp" || address.Scheme == "dtls") && set != nil { // what loses nothing needs no pacing
 			ec.Rate = f.rate.of(set.Preset)
 		}
 		if err == nil && set != nil && ec.Rate >= 0 {
