@@ -240,6 +240,22 @@ func TestInterfaceTables(t *testing.T) {
 	if !strings.Contains(text, "# nic-new (000D3A000009) has no index yet") {
 		t.Errorf("the interface without an index is missing:\n%s", text)
 	}
+	// A rate of sampling is in the records, in options or in the header of NetFlow
+	// version 5; or else its configuration has to say it.
+	for _, tc := range []struct {
+		cfg     templates.Config
+		missing bool
+	}{
+		{templates.Config{Preset: "akvorado"}, false},
+		{templates.Config{Fields: []string{"octetDeltaCount", "sourceIPv4Address"}}, true},
+		{templates.Config{Fields: []string{"octetDeltaCount", "sourceIPv4Address"}, Options: []templates.OptionsKind{"sampling"}}, false},
+		{templates.Config{Protocol: templates.NetFlow5}, false},
+	} {
+		text := file(t, "akvorado", "outlet.yaml", input(t, tc.cfg))
+		if strings.Contains(text, "default-sampling-rate") != tc.missing {
+			t.Errorf("%+v:\n%s", tc.cfg, text)
+		}
+	}
 
 	in.Senders = nil
 	if _, err := Files("akvorado", in); !errors.Is(err, ErrAddress) {
@@ -263,7 +279,7 @@ func TestElasticDefinitions(t *testing.T) {
 		if len(tree) != 1 || len(tree[32473]) != 9 {
 			t.Errorf("%s reads %v", collector, tree)
 		}
-		for id, want := range map[uint16]string{1: ":string :azureRule", 8: ":uint8 :azureEncryption", 9: ":uint8 :azureFlowState"} {
+		for id, want := range map[uint16]string{1001: ":string :azureRule", 1008: ":uint8 :azureEncryption", 1009: ":uint8 :azureFlowState"} {
 			if got := strings.Join(tree[32473][id], " "); got != want {
 				t.Errorf("%s reads %s, want %s", collector, got, want)
 			}

@@ -92,15 +92,18 @@ var elements = sync.OnceValue(func() *elementTable {
 		{Name: "reverseOctetDeltaCount", source: reverseOctets, Reverse: true, Value: "bytes that came back; with records: biflow"},
 		{Name: "reversePacketDeltaCount", source: reversePackets, Reverse: true, Value: "packets that came back; with records: biflow"},
 
-		{Name: "azureRule", ID: 1, kind: entities.String, source: rule, Value: "the rule that decided"},
-		{Name: "azureAcl", ID: 2, kind: entities.String, source: acl, Value: "the access list that the rule belongs to"},
-		{Name: "azureFlowLog", ID: 3, kind: entities.String, source: flowLog, Value: "the flow log"},
-		{Name: "azureTargetResource", ID: 4, kind: entities.String, source: target, Value: "what the flow log is set on"},
-		{Name: "azureSubscription", ID: 5, kind: entities.String, source: subscription, Value: "id of the subscription"},
-		{Name: "azureRegion", ID: 6, kind: entities.String, source: region, Value: "region, where the flow log's name says it"},
-		{Name: "azureResourceGroup", ID: 7, kind: entities.String, source: resourceGroup, Value: "resource group of the target"},
-		{Name: "azureEncryption", ID: 8, kind: entities.Unsigned8, source: encryption, Value: "0 not said, 1 X, 2 NX, 3 NX_HW_NOT_SUPPORTED, 4 NX_SW_NOT_READY, 5 NX_NOT_ACCEPTED, 6 NX_NOT_SUPPORTED, 7 NX_LOCAL_DST, 8 NX_FALLBACK, 9 another"},
-		{Name: "azureFlowState", ID: 9, kind: entities.Unsigned8, source: flowState, Value: "0 none, 1 begin, 2 continue, 3 end"},
+		// Not from 1 on: nfacctd 1.7.7 looks elements up by the number alone, and takes
+		// ours of the numbers 1 and 2 for octetDeltaCount and packetDeltaCount, or for
+		// their reverse (29305/1 and 2).
+		{Name: "azureRule", ID: 1001, kind: entities.String, source: rule, Value: "the rule that decided"},
+		{Name: "azureAcl", ID: 1002, kind: entities.String, source: acl, Value: "the access list that the rule belongs to"},
+		{Name: "azureFlowLog", ID: 1003, kind: entities.String, source: flowLog, Value: "the flow log"},
+		{Name: "azureTargetResource", ID: 1004, kind: entities.String, source: target, Value: "what the flow log is set on"},
+		{Name: "azureSubscription", ID: 1005, kind: entities.String, source: subscription, Value: "id of the subscription"},
+		{Name: "azureRegion", ID: 1006, kind: entities.String, source: region, Value: "region, where the flow log's name says it"},
+		{Name: "azureResourceGroup", ID: 1007, kind: entities.String, source: resourceGroup, Value: "resource group of the target"},
+		{Name: "azureEncryption", ID: 1008, kind: entities.Unsigned8, source: encryption, Value: "0 not said, 1 X, 2 NX, 3 NX_HW_NOT_SUPPORTED, 4 NX_SW_NOT_READY, 5 NX_NOT_ACCEPTED, 6 NX_NOT_SUPPORTED, 7 NX_LOCAL_DST, 8 NX_FALLBACK, 9 another"},
+		{Name: "azureFlowState", ID: 1009, kind: entities.Unsigned8, source: flowState, Value: "0 none, 1 begin, 2 continue, 3 end"},
 	} {
 		t.err = errors.Join(t.err, e.look())
 		t.list = append(t.list, e)

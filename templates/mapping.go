@@ -127,7 +127,7 @@ func Mappings() []Mapping {
 			"(not sampled)",
 			[]string{"samplingInterval"},
 			[]string{"samplingAlgorithm"},
-			"always 1",
+			"always 1; netflow5 says so in the message header",
 		},
 		{
 			"(not in flow logs)",

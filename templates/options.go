@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/vmware/go-ipfix/pkg/entities"
 )
@@ -281,9 +282,9 @@ func (s *Set) OptionsRecords(r *Report, emit func(t *OptionsTemplate, record []b
 }
 
 // ownElements are those that a type information record describes.
-func ownElements() []Element {
+var ownElements = sync.OnceValue(func() []Element {
 	return slices.DeleteFunc(slices.Clone(Elements()), func(e Element) bool { return !e.Enterprise })
-}
+})
 
 // The values of informationElementSemantics (RFC 5610 §3.6): codes identify.
 const (

@@ -22,6 +22,10 @@ const (
 
 	netflow5Version = 5
 	netflow5Header  = 24
+
+	// netflow5Sampling says that nothing is sampled: 1 out of 1. The mode in the two
+	// upper bits is 0, since not all collectors take it off.
+	netflow5Sampling = 1
 )
 
 // Seal writes into the header of a finished message what is known only when it

@@ -234,7 +234,7 @@ func TestGoflow2ReadsAllOfIt(t *testing.T) {
 	}
 	want := netflowlegacy.PacketNetFlowV5{
 		Version: 5, Count: 2, SysUptime: 40 * 86_400_000, UnixSecs: uint32(noon.Unix()), FlowSequence: 9,
-		EngineType: 1, EngineId: 2, Records: []netflowlegacy.RecordsNetFlowV5{record, record},
+		EngineType: 1, EngineId: 2, SamplingInterval: 1, Records: []netflowlegacy.RecordsNetFlowV5{record, record},
 	}
 	if diff := cmp.Diff(want, v5); diff != "" {
 		t.Errorf("netflow5 (-want +got):\n%s", diff)

@@ -162,6 +162,7 @@ func (k *Maker) Begin(m *Message, buf []byte, domain uint32, now time.Time) {
 	case templates.NetFlow5:
 		binary.BigEndian.PutUint16(buf, netflow5Version)
 		binary.BigEndian.PutUint16(buf[20:], uint16(domain))
+		binary.BigEndian.PutUint16(buf[22:], netflow5Sampling)
 	default:
 		binary.BigEndian.PutUint16(buf, Version)
 		binary.BigEndian.PutUint32(buf[12:], domain)

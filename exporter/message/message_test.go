@@ -119,7 +119,7 @@ func TestKnownBytes(t *testing.T) {
 			"netflow5",
 			templates.Config{Protocol: templates.NetFlow5},
 			func(*templates.Set) string {
-				return "0005 0001 cdfe6000 6553f100 00000000 00000005 03 04 0000" +
+				return "0005 0001 cdfe6000 6553f100 00000000 00000005 03 04 0001" +
 					" 0a000006 c00002b4 00000000 0011 0000 00000003 000002ff cdfd761b cdfe3ab8 5d94 01bb 00 00 06 00 0000 0000 00 00 0000"
 			},
 		},

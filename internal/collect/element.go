@@ -21,6 +21,9 @@ const (
 	// maxElementID is past the last element that go-ipfix knows.
 	maxElementID = 1023
 
+	// firstOwnID is the first of flow2ipfix's own elements.
+	firstOwnID = 1001
+
 	// lastScopeType is the last scope type of RFC 3954 §6.1.
 	lastScopeType = 5
 )
@@ -72,7 +75,7 @@ func ownElements(enterprise uint32) map[elementKey]element {
 		{"azureEncryption", entities.Unsigned8},
 		{"azureFlowState", entities.Unsigned8},
 	} {
-		own[elementKey{enterprise, uint16(i + 1)}] = e
+		own[elementKey{enterprise, firstOwnID + uint16(i)}] = e
 	}
 	return own
 }

@@ -41,7 +41,7 @@ func TestOwnFlows(t *testing.T) {
 	}{
 		{
 			"strings of variable length: empty, short, 254, 255 and 300 bytes, long form for a short one",
-			[]spec{own(1, 65535), own(2, 65535), {4, 1}},
+			[]spec{own(1001, 65535), own(1002, 65535), {4, 1}},
 			cat(uint8(0), uint8(3), "acl", uint8(6),
 				uint8(254), long[:254], uint8(0), uint8(6),
 				uint8(255), uint16(255), long[:255], uint8(1), "a", uint8(6),
@@ -55,15 +55,15 @@ func TestOwnFlows(t *testing.T) {
 		},
 		{
 			"strings of fixed length: empty, padded, full",
-			[]spec{own(3, 4), own(4, 4), own(5, 4)},
+			[]spec{own(1003, 4), own(1004, 4), own(1005, 4)},
 			cat("\x00\x00\x00\x00", "fl\x00\x00", "subs"),
 			[]string{`{"azureFlowLog":"","azureTargetResource":"fl","azureSubscription":"subs"}`},
 		},
 		{
 			"the others, codes, and one that is not ours",
-			[]spec{own(6, 65535), own(7, 65535), own(8, 1), own(9, 1), own(10, 2)},
+			[]spec{own(1006, 65535), own(1007, 65535), own(1008, 1), own(1009, 1), own(1010, 2)},
 			cat(uint8(6), "norway", uint8(2), "rg", uint8(9), uint8(3), uint16(0xbeef)),
-			[]string{`{"azureRegion":"norway","azureResourceGroup":"rg","azureEncryption":9,"azureFlowState":3,"pen64999/10":"beef"}`},
+			[]string{`{"azureRegion":"norway","azureResourceGroup":"rg","azureEncryption":9,"azureFlowState":3,"pen64999/1010":"beef"}`},
 		},
 		{
 			"reverse counters above 32 bits, biflowDirection",
@@ -121,7 +121,7 @@ func TestOwnOptions(t *testing.T) {
 		set(1027, uint32(7), uint32(1), uint64(12), uint64(1<<33), uint64(1<<40)),
 		set(1028, uint32(1), uint64(3), uint64(30), uint64(300)),
 		set(1029, uint16(256), uint64(0x1f)),
-		set(400, typeOf(ownNumber, 1, 13, "azureRule"), typeOf(ownNumber, 8, 1, "azureEncryption")))
+		set(400, typeOf(ownNumber, 1001, 13, "azureRule"), typeOf(ownNumber, 1008, 1, "azureEncryption")))
 	want := []string{
 		`{"ingressInterface":3,"interfaceName":"nic-1","interfaceDescription":"vnet1/subnet1"}`,
 		`{"ingressVRFID":2309737967,"VRFname":"vnet1"}`,
@@ -129,8 +129,8 @@ func TestOwnOptions(t *testing.T) {
 		`{"observationDomainId":7,"meteringProcessId":1,"exportedMessageTotalCount":12,"exportedFlowRecordTotalCount":8589934592,"exportedOctetTotalCount":1099511627776}`,
 		`{"exportingProcessId":1,"notSentFlowTotalCount":3,"notSentPacketTotalCount":30,"notSentOctetTotalCount":300}`,
 		`{"templateId":256,"flowKeyIndicator":31}`,
-		`{"privateEnterpriseNumber":64999,"informationElementId":1,"informationElementDataType":13,"informationElementSemantics":0,"informationElementName":"azureRule"}`,
-		`{"privateEnterpriseNumber":64999,"informationElementId":8,"informationElementDataType":1,"informationElementSemantics":0,"informationElementName":"azureEncryption"}`,
+		`{"privateEnterpriseNumber":64999,"informationElementId":1001,"informationElementDataType":13,"informationElementSemantics":0,"informationElementName":"azureRule"}`,
+		`{"privateEnterpriseNumber":64999,"informationElementId":1008,"informationElementDataType":1,"informationElementSemantics":0,"informationElementName":"azureEncryption"}`,
 	}
 	// The sequence number goes on by the option records.
 	got := decode(t, true, message, ipfixMessage(16, 7, set(1029, uint16(257), uint64(1))))
@@ -277,8 +277,8 @@ func TestTypeRecordsOfASession(t *testing.T) {
 	var buf bytes.Buffer
 	printer := NewJSON(&buf)
 	d := newDecoder(printer.Write, Options{EnterpriseNumber: ownNumber})
-	message := ipfixMessage(0, 7, set(2, templateRecord(256, spec{1, 2, ownNumber})), set(256, "ok"))
-	types := ipfixMessage(1, 7, set(3, typesRecord), set(400, typeOf(ownNumber, 1, 2, "rule")))
+	message := ipfixMessage(0, 7, set(2, templateRecord(256, spec{1001, 2, ownNumber})), set(256, "ok"))
+	types := ipfixMessage(1, 7, set(3, typesRecord), set(400, typeOf(ownNumber, 1001, 2, "rule")))
 	a, b := newSession(ip4739(1), "a"), newSession(ip4739(2), "b")
 	for _, m := range []struct {
 		session *session

@@ -24,7 +24,7 @@ func TestTable(t *testing.T) {
 		ipfixMessage(9, 7, set(2, templateRecord(258, spec{1, 8}, spec{2, 8}, spec{1, 8, 29305}, spec{2, 8, 29305}, spec{4, 1})),
 			set(258, uint64(2000), uint64(20), uint64(10_000), uint64(1000), uint8(200))),
 		netflow5Message(0, 1),
-		ipfixMessage(10, 7, set(2, templateRecord(259, spec{61, 1}, spec{233, 1}, spec{1, 65535, ownNumber}, spec{8, 1, ownNumber},
+		ipfixMessage(10, 7, set(2, templateRecord(259, spec{61, 1}, spec{233, 1}, spec{1001, 65535, ownNumber}, spec{1008, 1, ownNumber},
 			spec{236, 8}, spec{82, 65535}, spec{56, 6}, spec{3, 2, 32473}, spec{1, 8, 29305})),
 			set(259,
 				uint8(0), uint8(3), uint8(11), "deny-\"all\"\x1b", uint8(4), "vnet1\x00\x00\x00", uint8(0), "\x00\x22\x48\x71\xc2\x05", uint16(7), uint64(0),

@@ -38,7 +38,7 @@ var behaviours = map[string]*behaviour{
 	"nfacctd": {
 		fates: map[string]fates{
 			ipfix: basic.with(exact, device).with(exact, times...).with(exact, macs...).with(exact, domain).
-				with(mapped, vrfs...).with(mapped.noted("lost beside our own elements of the same numbers: it goes by the number alone"), reverse...).
+				with(mapped, vrfs...).with(mapped, reverse...).
 				with(mapped, codes...).with(mapped, biflow).with(mapped.noted("not taken for the device, `peer_ip_src`"), "exporterIPv4Address").
 				with(lost("empty, if the length is variable", ""), names...).
 				with(mapped, ownNames...).with(mapped.noted("a text that fills its fixed length is not ended: the next primitive follows it"), ownTexts...),
@@ -51,11 +51,6 @@ var behaviours = map[string]*behaviour{
 			for _, name := range ownTexts {
 				if text := got[name]; v.stringOctets > 0 && len(text) == v.stringOctets {
 					got[name] = text + "…"
-				}
-			}
-			for i, name := range reverse {
-				if _, taken := got[ownNames[i]]; taken {
-					delete(got, name)
 				}
 			}
 		},
@@ -78,7 +73,7 @@ var behaviours = map[string]*behaviour{
 				with(exact, domain, "forwardingStatus", "observationPointId").
 				with(mapped.noted("in hexadecimal digits"), "exporterIPv4Address").
 				with(differs("in hexadecimal digits, with the padding", padded), names...),
-			netflow5: basic.with(exact, device).with(exact, times...),
+			netflow5: basic.with(exact, device).with(exact, times...).with(exact.noted("as `sampling_rate`"), "samplingInterval"),
 		},
 		inFlows: func(got show.Record, v *variant) {
 			if slices.Contains(v.options, "sampling") {

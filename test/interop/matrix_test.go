@@ -276,7 +276,7 @@ func TestDeclared(t *testing.T) {
 				t.Errorf("%s and %s: takes it %v, declared %v", c.Name(), protocol, c.Takes(protocol), declared)
 			}
 			for name, f := range behaviours[c.Name()].fates[protocol] {
-				if told := show.Told(c.Name(), name); told != (f.mark == markMapped) && (f.mark == markMapped || f.mark == markExact) {
+				if told := show.Told(c.Name(), protocol, name); told != (f.mark == markMapped) && (f.mark == markMapped || f.mark == markExact) {
 					t.Errorf("%s is told of %s: %v, declared %q", c.Name(), name, told, f.mark)
 				}
 			}

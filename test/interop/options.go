@@ -87,7 +87,7 @@ func wantedOptions(v *variant, s *shape, records []expect.Record) map[string][]o
 			dataType, semantics = 1, 4 // unsigned8, identifier
 		}
 		add("types", show.Record{
-			"privateEnterpriseNumber": fmt.Sprint(enterprise), "informationElementId": fmt.Sprint(i + 1),
+			"privateEnterpriseNumber": fmt.Sprint(enterprise), "informationElementId": fmt.Sprint(1001 + i),
 			"informationElementDataType": fmt.Sprint(dataType), "informationElementSemantics": fmt.Sprint(semantics), "informationElementName": name,
 		})
 	}

@@ -250,7 +250,7 @@ func elementTitle(name, protocol string) string {
 	case name == device:
 		return "the sender's address, as the device"
 	case name == "samplingInterval" && protocol == netflow5:
-		return "header: sampling (0: nothing is said of it)"
+		return "header: sampling, 1 out of 1"
 	case name == "flowStartMilliseconds" && protocol != ipfix:
 		return "FIRST_SWITCHED, as a time"
 	case name == "flowEndMilliseconds" && protocol != ipfix:

@@ -75,19 +75,20 @@ func variants() []*variant {
 	for _, protocol := range []string{ipfix, netflow9, netflow5} {
 		for _, preset := range presets {
 			v := &variant{preset: preset, protocol: protocol}
-			v.oracle.DeniedOne = slices.Contains(deniedOne, preset)
+			// Version 5 cannot say that a flow was denied, so that no packet is invented.
+			v.oracle.DeniedOne = slices.Contains(deniedOne, preset) && protocol != netflow5
 			all = append(all, v)
 		}
 	}
 	for _, protocol := range []string{ipfix, netflow9, netflow5} {
 		all = append(all, &variant{
 			name: "begin exported", protocol: protocol, replay: []string{"--begin", "export"}, oracle: expect.Oracle{ExportBegin: true},
-		}, &variant{
-			name: "denied with one packet", protocol: protocol, replay: []string{"--denied-counters", "one"}, oracle: expect.Oracle{DeniedOne: true},
 		})
 	}
 	for _, protocol := range []string{ipfix, netflow9} {
 		all = append(all, &variant{
+			name: "denied with one packet", protocol: protocol, replay: []string{"--denied-counters", "one"}, oracle: expect.Oracle{DeniedOne: true},
+		}, &variant{
 			name: "more elements, IPv4 exporter", protocol: protocol, exporter: "192.0.2.77", flags: []string{"--fields", everything},
 		}, &variant{
 			name: "more elements, IPv6 exporter", protocol: protocol, exporter: "2001:db8::77", flags: []string{"--fields", everything},

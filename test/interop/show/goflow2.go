@@ -141,6 +141,8 @@ func (s *goflow2Session) record(line []byte) (Record, error) {
 			text = ms
 		case name == "sampling_rate" && text == "0": // none was said
 			continue
+		case name == "sampling_rate" && s.job.Protocol == "netflow5":
+			name = "samplingInterval"
 		case name == "observationDomainId" && s.job.Protocol == "netflow5" && text == "0": // it has none
 			continue
 		case !ok && e.kind == address:

@@ -68,8 +68,11 @@ func Collectors() []Collector {
 
 // Told reports whether a collector shows an element only because it was told
 // about it: pmacct through a primitive, goflow2 through a mapping, Telegraf through
-// a PEN file.
-func Told(collector, name string) bool {
+// a PEN file. Of NetFlow version 5 there is nothing to tell.
+func Told(collector, protocol, name string) bool {
+	if protocol == "netflow5" {
+		return false
+	}
 	e := find(name)
 	switch collector {
 	case "nfacctd":
@@ -151,15 +154,15 @@ var elements = []element{
 	{name: "interfaceName", id: 82, kind: text},
 	{name: "interfaceDescription", id: 83, kind: text},
 	{name: "VRFname", id: 236, kind: text},
-	{name: "azureRule", id: 1, kind: text, own: true},
-	{name: "azureAcl", id: 2, kind: text, own: true},
-	{name: "azureFlowLog", id: 3, kind: text, own: true},
-	{name: "azureTargetResource", id: 4, kind: text, own: true},
-	{name: "azureSubscription", id: 5, kind: text, own: true},
-	{name: "azureRegion", id: 6, kind: text, own: true},
-	{name: "azureResourceGroup", id: 7, kind: text, own: true},
-	{name: "azureEncryption", id: 8, octets: 1, own: true},
-	{name: "azureFlowState", id: 9, octets: 1, own: true},
+	{name: "azureRule", id: 1001, kind: text, own: true},
+	{name: "azureAcl", id: 1002, kind: text, own: true},
+	{name: "azureFlowLog", id: 1003, kind: text, own: true},
+	{name: "azureTargetResource", id: 1004, kind: text, own: true},
+	{name: "azureSubscription", id: 1005, kind: text, own: true},
+	{name: "azureRegion", id: 1006, kind: text, own: true},
+	{name: "azureResourceGroup", id: 1007, kind: text, own: true},
+	{name: "azureEncryption", id: 1008, octets: 1, own: true},
+	{name: "azureFlowState", id: 1009, octets: 1, own: true},
 }
 
 // find returns an element by its name.
