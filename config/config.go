@@ -20,7 +20,7 @@ import (
 // read.
 type Config struct {
 	Sources         []Source      `yaml:"sources" required:"true" doc:"What is read, and what becomes flow records. At least one."`
-	Start           Start         `yaml:"start" default:"now" doc:"Which flows a source is read from when it is read for the first time: now, earliest (everything that is there), a duration (24h: from a day ago) or a time (2026-11-20T00:00:00Z)."`
+	Start           Start         `yaml:"start" default:"now" want:"now, earliest, a duration like 24h or a time like 2026-11-20T00:00:00Z" doc:"Which flows a source is read from when it is read for the first time: now, earliest (everything that is there), a duration (24h: from a day ago) or a time (2026-11-20T00:00:00Z)."`
 	HourGrace       time.Duration `yaml:"hour_grace" default:"15m" min:"1s" doc:"How long an hour's blobs are still looked at after the hour's end and their last change."`
 	StateDir        string        `yaml:"state_dir" default:"/var/lib/flow2ipfix" required:"true" want:"a folder, like /var/lib/flow2ipfix" doc:"The folder that remembers what has been delivered, and the interface indexes."`
 	Convert         Convert       `yaml:"convert" doc:"What flows mean as flow records."`
@@ -84,7 +84,7 @@ type Convert struct {
 	Denied            string            `yaml:"denied" default:"export" enum:"export,skip" doc:"Denied flows."`
 	DeniedCounters    string            `yaml:"denied_counters" default:"zero" enum:"zero,one" doc:"Packets of a denied flow: zero, or one for collectors that discard records without packets."`
 	ExporterAddress   string            `yaml:"exporter_address" doc:"The IP address that collectors shall take for the exporter's (exporterIPv4Address or exporterIPv6Address), where targets names no other; empty sends none."`
-	ObservationDomain ObservationDomain `yaml:"observation_domain" default:"per_target" doc:"The observation domain: per_target gives each resource with a flow log a number of its own, a number holds for everything."`
+	ObservationDomain ObservationDomain `yaml:"observation_domain" default:"per_target" want:"per_target or a number up to 4294967295" doc:"The observation domain: per_target gives each resource with a flow log a number of its own, a number holds for everything."`
 }
 
 // Collector is where flow records are sent.
@@ -100,7 +100,7 @@ type Collector struct {
 	Begin             string        `yaml:"begin" default:"preset" enum:"preset,skip,export" doc:"What holds for this collector instead of convert.begin; preset is what suits it, or else convert.begin."`
 	Denied            string        `yaml:"denied" default:"preset" enum:"preset,export,skip" doc:"What holds for this collector instead of convert.denied; preset is what suits it, or else convert.denied."`
 	DeniedCounters    string        `yaml:"denied_counters" default:"preset" enum:"preset,zero,one" doc:"What holds for this collector instead of convert.denied_counters; preset is what suits it (ntopng has one), or else convert.denied_counters."`
-	Rate              Rate          `yaml:"rate" default:"preset" doc:"Records a second at most over udp and dtls: preset is what suits the collector (20000, if nothing is known of it); 0 sends as fast as it goes, which loses datagrams. The other ways pace themselves."`
+	Rate              Rate          `yaml:"rate" default:"preset" want:"preset or a number from 0 to 100000000" doc:"Records a second at most over udp and dtls: preset is what suits the collector (20000, if nothing is known of it); 0 sends as fast as it goes, which loses datagrams. The other ways pace themselves."`
 	Delivery          string        `yaml:"delivery" default:"required" enum:"required,best_effort" doc:"required: while the collector is away, reading waits, and Azure keeps the flow logs. best_effort: what it misses is lost to it."`
 	LocalAddress      string        `yaml:"local_address" doc:"The IP address to send from; empty lets the system choose."`
 	MaxMessageBytes   int           `yaml:"max_message_bytes" default:"1400" min:"512" max:"65535" doc:"The largest message. An IP packet is 28 or 48 bytes larger."`
@@ -144,7 +144,9 @@ type Interface struct {
 
 // Telemetry is what the daemon says of itself.
 type Telemetry struct {
-	Listen string `yaml:"listen" default:"127.0.0.1:9469" doc:"Address and port of metrics, health and status; empty opens none."`
+	Listen      string `yaml:"listen" default:"127.0.0.1:9469" doc:"Address and port of metrics, health and status; empty opens none."`
+	AllowRemote bool   `yaml:"allow_remote" default:"false" doc:"Whether it is meant that others than this machine can ask: there is no password. Without it, an address that is not of loopback is warned of, and on loopback names other than localhost are refused."`
+	Pprof       bool   `yaml:"pprof" default:"false" doc:"Whether /debug/pprof/ is there, too, which shows the program at work to its authors."`
 }
 
 // Log is what the daemon writes to standard error.

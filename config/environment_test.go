@@ -15,6 +15,7 @@ func TestEnvironment(t *testing.T) {
 		"FLOW2IPFIX_CONVERT_BEGIN=export",
 		"FLOW2IPFIX_CONVERT_OBSERVATION_DOMAIN=5",
 		"FLOW2IPFIX_TELEMETRY_LISTEN=",
+		"FLOW2IPFIX_TELEMETRY_PPROF=true",
 		"FLOW2IPFIX_LOG_FORMAT=json",
 		"FLOW2IPFIX_SHUTDOWN_TIMEOUT=5s",
 		"PATH=/bin", "odd", "LOG_LEVEL=error", "flow2ipfix_log_level=error")
@@ -24,7 +25,7 @@ func TestEnvironment(t *testing.T) {
 	want.StateDir = "012"
 	want.Convert.Begin = "export"
 	want.Convert.ObservationDomain = ObservationDomain{true, 5}
-	want.Telemetry.Listen = ""
+	want.Telemetry = Telemetry{Pprof: true}
 	want.Log = Log{"debug", "json"}
 	want.ShutdownTimeout = 5 * time.Second
 	if diff := cmp.Diff(want, cfg); errs != "" || diff != "" {
@@ -37,6 +38,7 @@ func TestEnvironmentErrors(t *testing.T) {
 		"FLOW2IPFIX_LOG_LEVL=debug",
 		"FLOW2IPFIX_LOG_FORMAT=",
 		"FLOW2IPFIX_HOUR_GRACE=5",
+		"FLOW2IPFIX_TELEMETRY_ALLOW_REMOTE=yes",
 		"FLOW2IPFIX_TELEMETRY_LISTEN=9469",
 		"FLOW2IPFIX_COLLECTORS=udp://h:1",
 		"FLOW2IPFIX_CONVERT=",
@@ -53,6 +55,7 @@ FLOW2IPFIX_LOG_FORMAT: want auto, text or json, got ""
 FLOW2IPFIX_LOG_LEVL: unknown variable; did you mean FLOW2IPFIX_LOG_LEVEL?
 FLOW2IPFIX_SOURCES_0_NAME: ` + lists + `
 FLOW2IPFIX_STATE_DIR: want a folder, like /var/lib/flow2ipfix, got ""
+FLOW2IPFIX_TELEMETRY_ALLOW_REMOTE: want true or false, got "yes"
 FLOW2IPFIX_TELEMETRY_LISTEN: want address:port, like 127.0.0.1:9469, or nothing, got "9469"`
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

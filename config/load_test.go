@@ -258,6 +258,8 @@ targets: []
 interfaces: []
 telemetry:
   listen: 127.0.0.1:9469
+  allow_remote: false
+  pprof: false
 log:
   level: info
   format: auto

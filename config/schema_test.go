@@ -212,6 +212,9 @@ func fits(s map[string]any, v any, at string) []string {
 					return isObject
 				case "array":
 					return isList
+				case "boolean":
+					_, is := v.(bool)
+					return is
 				case "string":
 					return isText
 				case "number":

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"flow2ipfix/internal/pulse"
 )
 
 // FollowerConfig is what a Follower works with. Name, Backend and State must be
@@ -40,6 +42,8 @@ type FollowerConfig struct {
 	// OnEvent is told what an operator should know, by several goroutines at
 	// once. May be nil.
 	OnEvent func(Event)
+	// Pulse watches discovery, each flow log and each blob that is read; may be nil.
+	Pulse *pulse.Board
 }
 
 const (
@@ -126,6 +130,8 @@ func (f *Follower) Name() string { return f.cfg.Name }
 // Each Offset that read returned must come back through Delivered, sooner or
 // later, even if no record stood before it: an hour is not finished before.
 func (f *Follower) Run(ctx context.Context, read func(context.Context, *Delta) (Cursor, error)) error {
+	sign := f.cfg.Pulse.Add("source " + f.cfg.Name)
+	defer sign.Done()
 	begin, err := f.cfg.State.Begin(f.cfg.Name, f.cfg.Start)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", f.cfg.Name, err)
@@ -134,8 +140,10 @@ func (f *Follower) Run(ctx context.Context, read func(context.Context, *Delta) (
 	var group errgroup.Group
 	for failures := 0; ctx.Err() == nil; {
 		wait := jitter(discoveryInterval, 10)
+		sign.ShowFor(discoveryInterval) // within which it is given up
 		if err := f.discover(ctx, &group); err == nil {
 			failures = 0
+			f.counts.answered.Store(time.Now().UnixNano())
 			if f.Stats().FlowLogs == 0 {
 				wait = jitter(f.cfg.PollInterval, 10) // the first one is waited for
 			}
@@ -143,11 +151,14 @@ func (f *Follower) Run(ctx context.Context, read func(context.Context, *Delta) (
 			failures++
 			wait = backoff(min(f.cfg.PollInterval, 30*time.Second), failures)
 			f.counts.listErrors.Add(1)
+			f.failed(err)
 			f.cfg.OnEvent(Event{Kind: DiscoveryFailed, Err: err, Retry: wait})
 		}
+		sign.ShowFor(wait)
 		sleep(ctx, wait)
 	}
-	_ = group.Wait() // its goroutines have no errors
+	sign.ShowFor(pulse.Forever) // those it waits for have signs of their own
+	_ = group.Wait()            // its goroutines have no errors
 	return context.Cause(ctx)
 }
 
@@ -211,17 +222,13 @@ func (f *Follower) Delivered(blob string, offset int64) {
 	defer w.mu.Unlock()
 	if b := w.blobs[blob]; b != nil {
 		b.delivered = max(b.delivered, offset)
+		w.see(b)
 	}
 }
 
 // acquire takes one of a number of places; it reports false if ctx ended first.
-func acquire(ctx context.Context, places chan struct{}) bool {
-	select {
-	case places <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+func acquire(ctx context.Context, places chan struct{}, sign *pulse.Sign) bool {
+	return pulse.Put(sign, places, struct{}{}, ctx.Done())
 }
 
 // sleep waits, or until ctx ends.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"flow2ipfix/internal/pulse"
 )
 
 // followed is a flow log. What it has belongs to its goroutine; what others see
@@ -16,15 +18,20 @@ type followed struct {
 	name  string
 	whole bool // wanted whatever the MAC
 	stop  context.CancelFunc
+	sign  *pulse.Sign // its goroutine's
 
 	known map[string]Cursor // State's, of blobs that were not seen yet
 	low   time.Time         // the low-water mark
 	next  time.Time         // hours before this one were opened
 	ready bool              // State has said these
 
-	mu    sync.Mutex
-	hours []*hour // that are not finished, in order
-	blobs map[string]*blob
+	mu          sync.Mutex
+	hours       []*hour // that are not finished, in order
+	blobs       map[string]*blob
+	undelivered int // of blobs, those that are behind
+	newest      time.Time
+	delivered   time.Time // the newest record that is delivered with all before it in its blob
+	lastErr     error
 }
 
 // hour is one of a flow log. It is listed until it is settled, and done when all
@@ -50,6 +57,7 @@ type blob struct {
 	etag      string
 	cursor    Cursor // how far it was read; changed under mu
 	delivered int64  // under mu
+	behind    bool   // read further than delivered; under mu
 	since     time.Time
 	listed    int       // the last of the hour's lists that has it
 	rewritten bool      // to be read from its start once all before is delivered
@@ -86,10 +94,18 @@ func (w *followed) idle() bool {
 
 func (w *followed) event(e Event) {
 	e.FlowLog = w.name
+	if e.Err != nil {
+		w.mu.Lock()
+		w.lastErr = e.Err
+		w.mu.Unlock()
+		w.f.failed(e.Err)
+	}
 	w.f.cfg.OnEvent(e)
 }
 
 func (w *followed) run(ctx context.Context) {
+	w.sign = w.f.cfg.Pulse.Add("flow log " + w.name)
+	defer w.sign.Done()
 	failures := 0
 	listAt := time.Now()
 	for ctx.Err() == nil {
@@ -117,9 +133,29 @@ func (w *followed) run(ctx context.Context) {
 			}
 			failures = 0
 			listAt = now.Add(jitter(w.f.cfg.PollInterval, 10))
+			w.forgive()
 		}
-		sleep(ctx, time.Until(w.retryAt(listAt)))
+		wait := time.Until(w.retryAt(listAt))
+		w.sign.ShowFor(wait)
+		sleep(ctx, wait)
 	}
+}
+
+// forgive forgets the last error if nothing fails any more.
+func (w *followed) forgive() {
+	for _, h := range w.hours {
+		if h.failures > 0 {
+			return
+		}
+		for _, b := range h.blobs {
+			if b.failures > 0 {
+				return
+			}
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lastErr = nil
 }
 
 var errState = errors.New("read or write the checkpoint")
@@ -160,6 +196,7 @@ func (w *followed) pass(ctx context.Context, listing bool) error {
 		if i >= len(w.hours) {
 			return w.failed(failed, worked)
 		}
+		w.sign.Show()
 		h := w.hours[i]
 		if h.done {
 			continue
@@ -252,9 +289,10 @@ func (w *followed) open(ctx context.Context) error {
 	var hours []time.Time
 	first := w.next
 	if len(w.hours) == 0 || current.Sub(w.next) >= catchUp {
-		if !acquire(ctx, w.f.lists) {
+		if !acquire(ctx, w.f.lists, w.sign) {
 			return context.Cause(ctx)
 		}
+		w.sign.ShowFor(listTimeout)
 		asked, cancel := context.WithTimeout(ctx, listTimeout)
 		found, err := w.f.cfg.Backend.Hours(asked, w.name, w.next)
 		cancel()
@@ -298,7 +336,9 @@ func (w *followed) close(h *hour) {
 		}
 	}
 	for _, b := range h.blobs {
-		delete(w.blobs, b.name)
+		if delete(w.blobs, b.name); b.behind {
+			w.undelivered--
+		}
 	}
 	h.blobs, h.done = nil, true
 	w.f.counts.finished.Add(1)

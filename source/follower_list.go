@@ -10,9 +10,10 @@ import (
 // list lists an hour and notes what has changed in it. It reports whether it found
 // anything out, which may be so beside an error; then nothing is taken for gone.
 func (w *followed) list(ctx context.Context, h *hour) (found bool, err error) {
-	if !acquire(ctx, w.f.lists) {
+	if !acquire(ctx, w.f.lists, w.sign) {
 		return false, context.Cause(ctx)
 	}
+	w.sign.ShowFor(listTimeout)
 	at := time.Now()
 	asked, cancel := context.WithTimeout(ctx, listTimeout)
 	infos, err := w.f.cfg.Backend.List(asked, w.name, h.begin)
@@ -28,6 +29,7 @@ func (w *followed) list(ctx context.Context, h *hour) (found bool, err error) {
 	first := h.lists == 0
 	if err == nil {
 		h.lists++
+		w.f.counts.answered.Store(time.Now().UnixNano())
 	}
 	for _, info := range infos {
 		b := w.blobs[info.Name]
@@ -91,10 +93,11 @@ func (w *followed) meet(h *hour, name string) *blob {
 		return nil
 	}
 	b := &blob{name: name, cursor: cursor, delivered: cursor.Offset}
-	h.blobs = append(h.blobs, b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	h.blobs = append(h.blobs, b)
 	w.blobs[name] = b
+	w.see(b)
 	return b
 }
 

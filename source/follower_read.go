@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"flow2ipfix/internal/pulse"
 )
 
 // readHour reads what an hour has to be read, several blobs at once.
@@ -16,6 +18,7 @@ func (w *followed) readHour(ctx context.Context, h *hour) {
 	var group errgroup.Group
 	group.SetLimit(w.readers())
 	now := time.Now()
+	w.sign.ShowFor(pulse.Forever) // each blob that is read has a sign of its own
 	for _, b := range h.blobs {
 		if ctx.Err() != nil {
 			break
@@ -24,7 +27,7 @@ func (w *followed) readHour(ctx context.Context, h *hour) {
 			continue
 		}
 		group.Go(func() error {
-			if acquire(ctx, w.f.readers) {
+			if acquire(ctx, w.f.readers, nil) {
 				w.readBlob(ctx, h, b)
 				<-w.f.readers
 			}
@@ -32,6 +35,7 @@ func (w *followed) readHour(ctx context.Context, h *hour) {
 		})
 	}
 	_ = group.Wait() // no errors
+	w.sign.Show()
 	for _, b := range h.blobs {
 		if b.changed {
 			b.changed = false
@@ -73,6 +77,8 @@ func (w *followed) settled(b *blob) bool {
 // readBlob reads what is new in a blob, and reads it from its start if it was
 // written anew.
 func (w *followed) readBlob(ctx context.Context, h *hour, b *blob) {
+	sign := w.f.cfg.Pulse.Add("blob of flow log " + w.name)
+	defer sign.Done()
 	for again := true; again && ctx.Err() == nil; {
 		if b.rewritten {
 			if !w.settled(b) {
@@ -83,10 +89,12 @@ func (w *followed) readBlob(ctx context.Context, h *hour, b *blob) {
 			}
 			w.mu.Lock()
 			b.cursor, b.delivered = Cursor{}, 0
+			w.see(b)
 			w.mu.Unlock()
 			b.rewritten, b.closed = false, false
 		}
 		s := w.stretch(h, b)
+		s.Sign = sign
 		cursor, err := w.f.read(ctx, &s.Delta)
 		w.f.counts.reads.Add(1)
 		again = w.took(ctx, h, b, s, cursor, err)
@@ -137,14 +145,12 @@ func (w *followed) took(ctx context.Context, h *hour, b *blob, s *stretch, curso
 		}
 		cursor.ETag = ""
 		b.cursor = cursor
+		w.see(b)
 	}
 	if s.opened && s.ended && err == nil {
 		b.cursor.ETag = s.Info.ETag
 	}
 	w.mu.Unlock()
-	if progress && !cursor.Last.IsZero() {
-		w.f.counts.record(cursor.Last)
-	}
 	if s.opened {
 		if b.size != s.Info.Size {
 			b.changed = true
@@ -200,6 +206,7 @@ func (s *stretch) open(ctx context.Context, backend Backend) (io.ReadCloser, err
 	if s.Info.Size < s.Offset {
 		return nil, ErrRewritten
 	}
+	s.Sign.ShowFor(stallTimeout)
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &reader{stretch: s, cancel: cancel, at: s.Offset}
 	r.watch = time.AfterFunc(stallTimeout, func() { cancel(errStalled) })
@@ -311,7 +318,9 @@ func (r *reader) read(b []byte) (int, error) {
 // fill reads from the blob, which may take only so long.
 func (r *reader) fill(b []byte) (int, error) {
 	r.watch.Reset(stallTimeout)
+	r.stretch.Sign.ShowFor(stallTimeout)
 	n, err := r.body.Read(b)
+	r.stretch.Sign.Show()
 	if !r.watch.Stop() && n == 0 && err != nil && !errors.Is(err, io.EOF) {
 		err = errStalled
 	}

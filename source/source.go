@@ -9,6 +9,8 @@ import (
 	"io"
 	"regexp"
 	"time"
+
+	"flow2ipfix/internal/pulse"
 )
 
 // Delta is a stretch of one blob that is to be read: from Offset to where the
@@ -38,6 +40,9 @@ type Delta struct {
 	Info Info
 	// Open starts to read. The caller closes the reader.
 	Open func(context.Context) (io.ReadCloser, error)
+	// Sign is shown by whoever reads, while it waits for something else than the
+	// reader; nil if nobody watches.
+	Sign *pulse.Sign
 }
 
 // Left is why a record is left out.

@@ -54,7 +54,7 @@ func node(v reflect.Value) *yaml.Node {
 		return text(v.String(), true)
 	}
 	n := &yaml.Node{}
-	_ = n.Encode(v.Interface()) // a number
+	_ = n.Encode(v.Interface()) // a number, or true or false
 	return n
 }
 

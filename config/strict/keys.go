@@ -75,10 +75,12 @@ func fieldsOf(t reflect.Type) []field {
 type Key struct {
 	Path     string // sources[].azure.account_url
 	Env      string // the environment variable that stands above it; empty in lists
-	Type     string // text, secret, number, duration, mapping, list
+	Type     string // text, secret, number, true or false, duration, mapping, list
 	Default  string // as in the file; empty if there is none
 	Enum     []string
+	Want     string // what it may be, if it is not one of Enum; empty if its type says that
 	Required bool
+	Either   bool // of the keys beside it that say so, exactly one is there
 	Doc      string
 }
 
@@ -87,7 +89,7 @@ type Key struct {
 func Keys[T any](prefix string) []Key {
 	var keys []Key
 	walkKeys(reflect.TypeFor[T](), "", func(path string, f field) {
-		keys = append(keys, Key{path, envName(prefix, path, &f), typeName(f.typ), f.def, f.enum, f.required, f.doc})
+		keys = append(keys, Key{path, envName(prefix, path, &f), typeName(f.typ), f.def, f.enum, f.bounds(), f.required, f.either, f.doc})
 	})
 	return keys
 }
@@ -105,6 +107,19 @@ func walkKeys(t reflect.Type, path string, visit func(path string, f field)) {
 			}
 		}
 	}
+}
+
+// bounds says what a value may be beside what its type and Enum say.
+func (f *field) bounds() string {
+	switch {
+	case f.want != "":
+		return f.want
+	case f.min != "" && f.max != "":
+		return f.min + " to " + f.max
+	case f.min != "":
+		return f.min + " or more"
+	}
+	return ""
 }
 
 func isSecret(t reflect.Type) bool { return t == reflect.TypeFor[secret.Secret]() }
@@ -128,6 +143,8 @@ func typeName(t reflect.Type) string {
 		return "mapping"
 	case t.Kind() == reflect.Int:
 		return "number"
+	case t.Kind() == reflect.Bool:
+		return "true or false"
 	}
 	return "text"
 }

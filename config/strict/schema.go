@@ -66,6 +66,8 @@ func valueSchema(f *field) map[string]any {
 		least, _ := strconv.Atoi(f.min)
 		most, _ := strconv.Atoi(f.max)
 		return map[string]any{"type": "integer", "minimum": least, "maximum": most}
+	case f.typ.Kind() == reflect.Bool:
+		return map[string]any{"type": "boolean"}
 	case kindOf(f.typ) == mappingKind:
 		return objectSchema(structOf(f.typ))
 	case kindOf(f.typ) == listKind:
@@ -102,6 +104,8 @@ func defaultValue(f *field) any {
 	case f.typ.Kind() == reflect.Int:
 		n, _ := strconv.Atoi(f.def)
 		return n
+	case f.typ.Kind() == reflect.Bool:
+		return f.def == "true"
 	}
 	return f.def
 }

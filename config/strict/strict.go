@@ -170,6 +170,11 @@ func (s *scalar) parse(t reflect.Type) (value any, problem string) {
 			return nil, want
 		}
 		return n, ""
+	case t.Kind() == reflect.Bool:
+		if s.text != "true" && s.text != "false" || s.tag == "!!str" {
+			return nil, want
+		}
+		return s.text == "true", ""
 	case len(s.field.enum) > 0: // 1.2 is a word, too
 		if !slices.Contains(s.field.enum, s.text) {
 			return nil, want
@@ -211,6 +216,8 @@ func wantOf(f *field) string {
 		return want
 	case f.typ.Kind() == reflect.Int:
 		return fmt.Sprintf("a number from %s to %s", f.min, f.max)
+	case f.typ.Kind() == reflect.Bool:
+		return "true or false"
 	case kindOf(f.typ) == listKind && kindOf(f.typ.Elem()) == mappingKind:
 		return "a list with at least one entry"
 	case kindOf(f.typ) == listKind && f.def != "":

@@ -104,6 +104,9 @@ func (b *Backend) Close() {
 	}
 }
 
+// Account returns the account's blob endpoint, without a query.
+func (b *Backend) Account() string { return b.endpoint.String() }
+
 func (b *Backend) container(name string) *container.Client { return b.client.NewContainerClient(name) }
 
 // url is where something is in the account, for people: no SAS is in it.

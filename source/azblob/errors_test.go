@@ -55,7 +55,7 @@ func TestServiceErrors(t *testing.T) {
 		{500, "OperationTimedOut", SAS, "took too long; it is tried again"},
 		{500, "InternalError", SAS, "the service failed; it is tried again"},
 		{502, "", SAS, "something between here and Azure failed"},
-		{400, "InvalidHeaderValue", SAS, "set api_version"},
+		{400, "InvalidHeaderValue", SAS, "bring it up to date"},
 		{407, "", SAS, "the proxy wants a user and a password"},
 		{302, "", SAS, "a proxy or a login page answered in place of Azure"},
 		{403, "", SAS, "the right to list and read blobs"},
@@ -279,7 +279,7 @@ func TestWorkloadIdentityWithoutItsFile(t *testing.T) {
 	cfg := configs(t, newFake(DefaultContainers...))[WorkloadIdentity]
 	cfg.TokenFile += ".missing"
 	_, err := open(t, cfg).List(t.Context(), flowLogV, two)
-	if err == nil || !strings.Contains(err.Error(), "the token file cannot be read: compare token_file") {
+	if err == nil || !strings.Contains(err.Error(), "the token file cannot be read: AZURE_FEDERATED_TOKEN_FILE must name it") {
 		t.Error(err)
 	}
 }

@@ -40,7 +40,7 @@ var hints = map[string]string{
 	"InternalError":         "the service failed; it is tried again",
 	"AccountIsDisabled":     "the storage account is disabled: see its state in the portal",
 	"BlobArchived":          "the blob is in the archive tier and cannot be read: rehydrate it, or start later",
-	"InvalidHeaderValue":    "if the header is x-ms-version, the service is older than this program: set api_version, for example 2021-12-02",
+	"InvalidHeaderValue":    "if the header is x-ms-version, the service (an emulator, Azure Stack) is older than this program: bring it up to date",
 	"InvalidUri":            "compare account_url and the containers' names with the portal",
 	"InvalidResourceName":   "compare the containers' names with the portal",
 	"ResourceNotFound":      "compare account_url with the portal's",
@@ -208,7 +208,7 @@ func (b *Backend) credentialHint(e *Error, token *tokenError, text string) strin
 			"install the Azure Arc agent or choose another credential; if it is one, let firewalls pass this address"
 	case WorkloadIdentity:
 		if e.Status == 0 && (strings.Contains(text, "no such file") || strings.Contains(text, "permission denied")) {
-			return "the token file cannot be read: compare token_file, or AZURE_FEDERATED_TOKEN_FILE"
+			return "the token file cannot be read: AZURE_FEDERATED_TOKEN_FILE must name it, and the user of this service must be able to read it"
 		}
 	case DefaultCredential:
 		return "none of the SDK's credentials works here: choose one of them by name, which then says what it lacks"
