@@ -29,15 +29,15 @@ export PATH := $(TOOLS):$(PATH):/usr/sbin:/sbin
 # product must never link. "./..." does not go from one into the other.
 MODULES := . test
 
-STEPS := peers tools fmt-check vet lint build unit fuzz judges daemon
+STEPS := peers tools fmt-check vet lint build unit fuzz judges daemon service package-test
 
 .PHONY: help
 help: ## list the targets
 	@echo 'usage: make TARGET [VARIABLE=VALUE...]'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) LATENCIES="$(LATENCIES)" COLLECTORS="$(COLLECTORS)" for bench; SCENES=$(SCENES) for daemon'
+	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) LATENCIES="$(LATENCIES)" COLLECTORS="$(COLLECTORS)" for bench; SCENES=$(SCENES) for daemon; ARCHES="$(ARCHES)" for dist'
 
 .PHONY: build
 build: ## build bin/flow2ipfix
@@ -59,7 +59,7 @@ peers: ## install the collectors that judge us (Debian packages), and gcc
 # Each module under tools/ pins its programs and all they are made of. A stamp
 # says what was installed from which go.sum.
 .PHONY: tools
-tools: $(TOOLS)/.tools.stamp $(TOOLS)/.golangci-lint.stamp $(TOOLS)/.goflow2.stamp $(TOOLS)/.telegraf.stamp ## install the development tools into .tools/
+tools: $(TOOLS)/.tools.stamp $(TOOLS)/.golangci-lint.stamp $(TOOLS)/.goflow2.stamp $(TOOLS)/.telegraf.stamp $(TOOLS)/.nfpm.stamp ## install the development tools into .tools/
 	@echo "tools in $(TOOLS):"
 	@echo "  gofumpt       $$(gofumpt --version)"
 	@echo "  staticcheck   $$(staticcheck --version)"
@@ -67,6 +67,7 @@ tools: $(TOOLS)/.tools.stamp $(TOOLS)/.golangci-lint.stamp $(TOOLS)/.goflow2.sta
 	@echo "  benchstat     $$(go version -m $(TOOLS)/benchstat | awk '$$1 == "mod" { print $$3 }')"
 	@echo "  goflow2       $$(go version -m $(TOOLS)/goflow2 | awk '$$1 == "mod" { print $$3 }')"
 	@echo "  telegraf      $$(go version -m $(TOOLS)/telegraf | awk '$$1 == "mod" { print $$3 }')"
+	@echo "  nfpm          $$(go version -m $(TOOLS)/nfpm | awk '$$1 == "mod" { print $$3 }')"
 
 $(TOOLS)/.tools.stamp: tools/go.mod tools/go.sum
 	@mkdir -p $(TOOLS)
@@ -106,20 +107,22 @@ lint: tools ## staticcheck and golangci-lint
 .PHONY: unit
 unit: ## the packages' own tests, with the race detector and in random order
 	CGO_ENABLED=1 go test -race -shuffle=on -timeout 10m ./...
-	CGO_ENABLED=1 go -C test test -race -shuffle=on -timeout 5m ./bench/... ./expect/...
+	CGO_ENABLED=1 go -C test test -race -shuffle=on -timeout 5m ./azureexamples/... ./bench/... ./expect/...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target of the tree for FUZZTIME
 	@test/fuzz.sh $(FUZZTIME)
 
 .PHONY: judges
-judges: tools ## the whole program against real collectors, and docs/RECIPES.md against nfdump
+judges: tools ## the whole program against real collectors and a real browser, and docs/RECIPES.md against nfdump
 	@# In their folders, so that go shows what they print: the collectors' versions.
 	cd test/judges && go test -count=1 -timeout 15m
 	@# The matrix mostly waits for nfacctd, which prints once a second.
 	cd test/interop && go test -count=1 -parallel 8 -timeout 5m
 	cd test/recipes && go test -count=1 -timeout 5m
 	cd test/collectorside && go test -count=1 -timeout 5m
+	cd test/telemetry && go test -count=1 -timeout 5m
+	cd test/page && go test -count=1 -timeout 5m
 
 # npm writes the hidden lock file when it is done.
 AZURITE := test/azurite/node_modules/.package-lock.json
@@ -134,6 +137,26 @@ daemon: $(AZURITE) ## the daemon before Azurite, a bad network and collectors th
 	@# are processors.
 	cd test/daemon && go test -count=1 -parallel $(SCENES) -timeout 15m
 
+.PHONY: service
+service: ## the unit: what systemd says of it, and the daemon below its settings, under a notify socket
+	cd test/service && go test -count=1 -parallel 8 -timeout 5m
+
+ARCHES ?= amd64 arm64
+
+.PHONY: dist
+dist: $(TOOLS)/.nfpm.stamp ## a release in dist/: deb, rpm, tar.gz and bill of materials for ARCHES, and SHA256SUMS
+	packaging/build.sh dist $(ARCHES)
+	@cat dist/SHA256SUMS
+
+# A fresh Debian, from Debian's mirrors.
+$(TOOLS)/debian-12.tar: test/packages/base.sh
+	@mkdir -p $(TOOLS)
+	test/packages/base.sh $@
+
+.PHONY: package-test
+package-test: $(TOOLS)/.nfpm.stamp $(TOOLS)/debian-12.tar ## the packages: the same bytes twice, lintian and rpmlint, installed, upgraded, removed, purged
+	cd test/packages && go test -count=1 -timeout 10m
+
 .PHONY: bench
 bench: ## the packages' benchmarks, the product against the yardstick, and 10 000 interfaces
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -144,4 +167,4 @@ bench: ## the packages' benchmarks, the product against the yardstick, and 10 00
 
 .PHONY: clean
 clean: ## remove what make made
-	rm -rf bin .tools test/azurite/node_modules
+	rm -rf bin dist .tools test/azurite/node_modules

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"flow2ipfix/internal/pulse"
 	"flow2ipfix/source"
 )
 
@@ -32,7 +33,8 @@ type committer struct {
 	mu      sync.Mutex
 	room    *sync.Cond
 	waiting []expected // in the order of id
-	commits uint64
+	// How often cursors were kept, and could not be.
+	commits, failures uint64
 }
 
 type expected struct {
@@ -59,13 +61,15 @@ func (c *committer) init(store Store, lanes []*serviceLane, onError func(error))
 
 // expect says what a batch that is about to be handed out will bring. It waits
 // while too much waits.
-func (c *committer) expect(ctx context.Context, id uint64, p progress) error {
+func (c *committer) expect(ctx context.Context, id uint64, p progress, sign *pulse.Sign) error {
 	stop := context.AfterFunc(ctx, c.room.Broadcast)
 	defer stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for len(c.waiting) >= maxWaiting && ctx.Err() == nil {
+		sign.ShowFor(pulse.Forever) // the committer has a sign of its own
 		c.room.Wait()
+		sign.Show()
 	}
 	c.waiting = append(c.waiting, expected{id, p})
 	return context.Cause(ctx)
@@ -73,11 +77,13 @@ func (c *committer) expect(ctx context.Context, id uint64, p progress) error {
 
 // run commits now and then, and once more when all has been sent; the error is
 // that of the last time.
-func (c *committer) run(sent <-chan struct{}, sources []Follower) error {
+func (c *committer) run(sent <-chan struct{}, sources []Follower, sign *pulse.Sign) error {
+	defer sign.Done()
 	tick := time.NewTicker(commitEvery)
 	defer tick.Stop()
 	var failedUntil time.Time
 	for {
+		sign.Show()
 		select {
 		case <-tick.C:
 			if time.Now().Before(failedUntil) {
@@ -122,6 +128,9 @@ func (c *committer) commit(sources []Follower) error {
 		entries = append(entries, source.Entry{Source: sources[k.source].Name(), Blob: k.blob, Cursor: done[i].cursor})
 	}
 	if err := c.store.Commit(entries); err != nil {
+		c.mu.Lock()
+		c.failures++
+		c.mu.Unlock()
 		return fmt.Errorf("keep what is delivered: %w", err)
 	}
 	c.mu.Lock()

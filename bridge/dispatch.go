@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"time"
+
+	"flow2ipfix/internal/pulse"
 )
 
 // retryAfter is how long to wait before what cannot be kept is tried again.
@@ -10,20 +12,23 @@ const retryAfter = 5 * time.Second
 
 // dispatch completes decoded batches and hands them to the lanes.
 func (s *Service) dispatch(ctx context.Context) error {
+	sign := s.cfg.Pulse.Add("dispatcher")
+	defer sign.Done()
 	id := uint64(0)
 	var waiting []*batch
 	for {
 		var err error
-		if waiting, err = s.take(ctx, waiting[:0]); err != nil || len(waiting) == 0 {
+		if waiting, err = s.take(ctx, waiting[:0], sign); err != nil || len(waiting) == 0 {
 			return err
 		}
-		if err := s.number(ctx, waiting); err != nil {
+		sign.Show()
+		if err := s.number(ctx, waiting, sign); err != nil {
 			return err
 		}
 		for _, bt := range waiting {
 			id++
 			bt.id = id
-			if err := s.hand(ctx, bt); err != nil {
+			if err := s.hand(ctx, bt, sign); err != nil {
 				return err
 			}
 		}
@@ -32,16 +37,15 @@ func (s *Service) dispatch(ctx context.Context) error {
 
 // take returns all batches that are decoded, at least one if there is any still to
 // come.
-func (s *Service) take(ctx context.Context, all []*batch) ([]*batch, error) {
-	select {
-	case bt, ok := <-s.decoded:
-		if !ok {
-			return nil, nil
-		}
-		all = append(all, bt)
-	case <-ctx.Done():
+func (s *Service) take(ctx context.Context, all []*batch, sign *pulse.Sign) ([]*batch, error) {
+	bt, ok, stopped := pulse.Take(sign, s.decoded, ctx.Done())
+	switch {
+	case stopped:
 		return nil, context.Cause(ctx)
+	case !ok:
+		return nil, nil
 	}
+	all = append(all, bt)
 	for {
 		select {
 		case bt, ok := <-s.decoded:
@@ -56,9 +60,10 @@ func (s *Service) take(ctx context.Context, all []*batch) ([]*batch, error) {
 }
 
 // hand hands a batch to the lanes.
-func (s *Service) hand(ctx context.Context, bt *batch) error {
+func (s *Service) hand(ctx context.Context, bt *batch, sign *pulse.Sign) error {
 	s.numbers.complete(bt)
-	if err := s.commits.expect(ctx, bt.id, bt.progress); err != nil {
+	s.showStates()
+	if err := s.commits.expect(ctx, bt.id, bt.progress, sign); err != nil {
 		return err
 	}
 	bt.lanes.Store(int32(len(s.lanes)))
@@ -67,6 +72,7 @@ func (s *Service) hand(ctx context.Context, bt *batch) error {
 			l.in <- bt // never full: there are no more batches than it holds
 			continue
 		}
+		sign.Show()
 		if !l.offer(ctx, bt) {
 			l.refused.Add(uint64(bt.Len()))
 			l.lost.add(&l.policy, bt, 0, 0)
@@ -111,13 +117,14 @@ func (l *serviceLane) offer(ctx context.Context, bt *batch) bool {
 // number numbers the interfaces of batches: together, since keeping a number is
 // slow. If new ones cannot be kept, nothing of the interface may leave, so that it
 // waits until they can.
-func (s *Service) number(ctx context.Context, batches []*batch) error {
+func (s *Service) number(ctx context.Context, batches []*batch, sign *pulse.Sign) error {
 	for {
 		err := s.numbers.number(batches...)
 		if err == nil {
 			return nil
 		}
 		s.cfg.OnError(err)
+		sign.ShowFor(retryAfter)
 		select {
 		case <-time.After(retryAfter):
 		case <-ctx.Done():

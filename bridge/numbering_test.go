@@ -252,16 +252,16 @@ func TestServiceTakesAllThatWaits(t *testing.T) {
 	one, two, three := new(batch), new(batch), new(batch)
 	s.decoded <- one
 	s.decoded <- two
-	got, err := s.take(t.Context(), nil)
+	got, err := s.take(t.Context(), nil, nil)
 	if err != nil || !slices.Equal(got, []*batch{one, two}) {
 		t.Errorf("took %v, %v", got, err)
 	}
 	s.decoded <- three
 	close(s.decoded)
-	if got, err = s.take(t.Context(), got[:0]); err != nil || !slices.Equal(got, []*batch{three}) {
+	if got, err = s.take(t.Context(), got[:0], nil); err != nil || !slices.Equal(got, []*batch{three}) {
 		t.Errorf("took %v, %v", got, err)
 	}
-	if got, err = s.take(t.Context(), got[:0]); err != nil || len(got) != 0 {
+	if got, err = s.take(t.Context(), got[:0], nil); err != nil || len(got) != 0 {
 		t.Errorf("took %v, %v after the last", got, err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"flow2ipfix/convert"
 	"flow2ipfix/flowlog"
+	"flow2ipfix/internal/pulse"
 	"flow2ipfix/source"
 	"flow2ipfix/templates"
 )
@@ -39,6 +40,9 @@ type ServiceConfig struct {
 	// OnError is called for what goes wrong and is tried again: a blob that cannot
 	// be decoded to its end, cursors or indexes that cannot be kept. May be nil.
 	OnError func(error)
+	// Pulse watches the dispatcher, the committer and the blobs that are read; may
+	// be nil.
+	Pulse *pulse.Board
 }
 
 // ServiceLane is a collector of a Service, and what it is told.
@@ -52,6 +56,8 @@ type ServiceLane struct {
 	NotSent *NotSent
 	// Stream takes the lane's records; it is closed by Run.
 	Stream Stream
+	// Pulse is the lane's sign, which its stream shows as well; may be nil.
+	Pulse *pulse.Sign
 }
 
 // Stream is what a Service needs of an exporter.Stream.
@@ -91,9 +97,14 @@ type Service struct {
 type ServiceStats struct {
 	BytesRead uint64
 	Read      flowlog.Stats
+	ByState   [StateCount]uint64       // decoded tuples, but for those that were left out
 	Left      [source.LeftCount]uint64 // tuples of records that were left out
 	Commits   uint64
-	Lanes     []ServiceLaneStats
+	// CommitErrors is how often cursors could not be kept.
+	CommitErrors uint64
+	// Decoders is how many blobs can be decoded at once, Decoding how many are.
+	Decoders, Decoding int
+	Lanes              []ServiceLaneStats
 }
 
 // ServiceLaneStats counts tuples. When nothing is under way, Exported, Skipped and
@@ -150,7 +161,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 			size = bestEffortBatches
 		}
 		s.lanes = append(s.lanes, &serviceLane{
-			outlet: outlet{name: l.Name, policy: l.Policy}, stream: l.Stream, bestEffort: l.BestEffort,
+			outlet: outlet{name: l.Name, policy: l.Policy}, stream: l.Stream, bestEffort: l.BestEffort, sign: l.Pulse,
 			in: make(chan *batch, size), patience: patience, lost: cmp.Or(l.NotSent, new(NotSent)),
 		})
 	}
@@ -198,7 +209,7 @@ func (s *Service) Run(ctx, abort context.Context) error {
 	})
 	var keepErr error // of the last commit
 	work.Go(func() error {
-		keepErr = s.commits.run(sent, s.cfg.Sources)
+		keepErr = s.commits.run(sent, s.cfg.Sources, s.cfg.Pulse.Add("committer"))
 		return nil
 	})
 	err := work.Wait()
@@ -226,10 +237,8 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 	defer func() { _ = r.Close() }()
 	// Only now: opening is mostly waiting for the network, of which many can be
 	// under way.
-	var dec *flowlog.Decoder
-	select {
-	case dec = <-s.reading:
-	case <-ctx.Done():
+	dec, _, stopped := pulse.Take(d.Sign, s.reading, ctx.Done())
+	if stopped {
 		return cursor, context.Cause(ctx)
 	}
 	defer func() { s.reading <- dec }()
@@ -258,10 +267,8 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 	defer count()
 	mac, _ := flowlog.ParseMAC(d.Path.MAC)
 	for {
-		var bt *batch
-		select {
-		case bt = <-s.free:
-		case <-ctx.Done():
+		bt, _, stopped := pulse.Take(d.Sign, s.free, ctx.Done())
+		if stopped {
 			return cursor, context.Cause(ctx)
 		}
 		bt.Reset()
@@ -311,10 +318,7 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 			}
 			s.decoded <- bt // never full: there are no more batches than it holds
 			if gone != nil {
-				select {
-				case <-gone:
-				case <-ctx.Done():
-				}
+				pulse.Take(d.Sign, gone, ctx.Done())
 			}
 		}
 		count()
@@ -328,6 +332,13 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 			return cursor, decodeErr
 		}
 	}
+}
+
+// showStates publishes what the dispatcher has counted.
+func (s *Service) showStates() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.ByState = s.numbers.byState
 }
 
 // show publishes what a lane has done.
@@ -349,7 +360,9 @@ func (s *Service) Stats() ServiceStats {
 		st.Lanes = append(st.Lanes, shown)
 	}
 	s.commits.mu.Lock()
-	st.Commits = s.commits.commits
+	st.Commits, st.CommitErrors = s.commits.commits, s.commits.failures
 	s.commits.mu.Unlock()
+	st.Decoders = cap(s.reading)
+	st.Decoding = st.Decoders - len(s.reading)
 	return st
 }

@@ -51,9 +51,12 @@ func TestServiceStoreFails(t *testing.T) {
 					t.Error(err)
 				}
 			},
-		}, func(*Service) {
+		}, func(s *Service) {
 			time.Sleep(time.Minute)
 			mu.Lock()
+			if st := s.Stats(); st.CommitErrors != uint64(said) || st.Commits != 0 {
+				t.Errorf("%d commits and %d errors, %d were said", st.Commits, st.CommitErrors, said)
+			}
 			if said < 5 || said > 15 || len(f.delivered) != 0 {
 				t.Errorf("said %d times, delivered %v", said, f.delivered)
 			}

@@ -253,6 +253,16 @@ func service(t *testing.T, cfg ServiceConfig, during func(s *Service)) error {
 	for _, n := range st.Left {
 		dispatched -= n
 	}
+	byState := uint64(0)
+	for _, n := range st.ByState {
+		byState += n
+	}
+	if err == nil && byState != dispatched {
+		t.Errorf("%d tuples by state, %d decoded", byState, dispatched)
+	}
+	if st.Decoders == 0 || st.Decoding != 0 {
+		t.Errorf("%d of %d decoders are at work at the end", st.Decoding, st.Decoders)
+	}
 	for _, l := range st.Lanes {
 		sum := l.Exported + l.NotSent
 		for _, n := range l.Skipped {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"flow2ipfix/internal/pulse"
 )
 
 // serviceLane converts and sends to one collector of a service. Its goroutine
@@ -13,6 +15,7 @@ type serviceLane struct {
 	outlet
 	stream     Stream
 	bestEffort bool
+	sign       *pulse.Sign
 	in         chan *batch
 
 	// refused counts tuples of batches that the dispatcher did not get rid of.
@@ -35,11 +38,13 @@ const watch = 50 * time.Millisecond
 // run sends what comes in until in is closed and all of it is delivered, or ctx
 // ends.
 func (l *serviceLane) run(ctx context.Context, s *Service) error {
+	defer l.sign.Done()
 	tick := time.NewTicker(watch)
 	defer tick.Stop()
 	var last time.Time // when a batch came in
 	flushed := true
 	for {
+		l.sign.Show()
 		select {
 		case bt, ok := <-l.in:
 			if !ok {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 
@@ -24,6 +25,8 @@ import (
 // New interfaces are rare but at the first start; Add takes many at once.
 type Interfaces struct {
 	store *Store
+
+	count atomic.Int64 // how many have an index
 
 	mu    sync.RWMutex
 	byMAC map[flowlog.MAC]uint32 // nil if what is on the disk is not known
@@ -116,6 +119,7 @@ func (i *Interfaces) Add(macs ...flowlog.MAC) error {
 	}
 	maps.Copy(i.byMAC, added)
 	i.next = next
+	i.count.Store(int64(len(i.byMAC)))
 	return nil
 }
 
@@ -148,8 +152,12 @@ func (i *Interfaces) loadLocked() error {
 		return err
 	}
 	i.byMAC, i.next = byMAC, 1
+	i.count.Store(int64(len(byMAC)))
 	return nil
 }
+
+// Len returns how many interfaces have an index. It does not wait for the disk.
+func (i *Interfaces) Len() int { return int(i.count.Load()) }
 
 func eachOwner(tx *bbolt.Tx, fn func(uint32, owner)) error {
 	return tx.Bucket(bucketInterfaces).ForEach(func(k, v []byte) error {

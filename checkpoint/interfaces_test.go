@@ -41,7 +41,15 @@ func TestInterfaces(t *testing.T) {
 	want(1, 2)
 	must(t, s.Interfaces().Add(mac(3), mac(2), mac(3), mac(1)))
 	want(1, 2, 4, 3)
+	count := func(want int) {
+		t.Helper()
+		if got := s.Interfaces().Len(); got != want {
+			t.Errorf("%d interfaces have an index, want %d", got, want)
+		}
+	}
+	count(4)
 	reopen()
+	count(4)
 	want(1, 2, 4, 3, 5)
 
 	fixed = map[flowlog.MAC]uint32{mac(6): 7, mac(7): 1000}

@@ -13,8 +13,9 @@ import (
 	"flow2ipfix/templates"
 )
 
-// TestManyInterfaces: the names of 10 000 interfaces go out at the configured rate;
-// flows go on between them, and take most of the rate.
+// TestManyInterfaces: the names of 10 000 interfaces go out by and by, with a tenth
+// of the rate; flows go on between them, never behind more than two messages. What
+// is left goes out at the end, at the configured rate.
 func TestManyInterfaces(t *testing.T) {
 	const many, rate = 10_000, 500
 	synctest.Test(t, func(t *testing.T) {
@@ -23,86 +24,158 @@ func TestManyInterfaces(t *testing.T) {
 		set := newSet(t, templates.Config{Options: withNames})
 		s, f, c := sessionOf(t, Config{Templates: set, Inventory: inventory, Rate: rate})
 		begin := time.Now()
+		for time.Since(begin) < 20*time.Minute {
+			export(t, s, 1, 500, v4)
+		}
+		wantNamesBetweenFlows(t, c, f.messages, 2)
+		if share := float64(c.options) / float64(c.options+c.records); share > 1.05/optionsShare || share < 0.05 {
+			t.Errorf("options data records are %.1f %% of all", 100*share)
+		}
+		if n := c.interfaces[many]; n < 4 {
+			t.Errorf("the last interface was named %d times", n)
+		}
+		all := newReader(t, set)
+		for i, m := range f.messages {
+			if all.read(m); len(all.interfaces) == many {
+				if took, want := f.times[i].Sub(begin), optionsShare*many*time.Second/rate; took > want*105/100 {
+					t.Errorf("%d names took %v beside flows, want %v", many, took, want)
+				}
+				break
+			}
+		}
+
+		s, f, c = sessionOf(t, Config{Templates: set, Inventory: inventory, Rate: rate})
+		begin = time.Now()
 		export(t, s, 1, 1, v4)
 		flush(t, s)
 		if took, want := time.Since(begin), many*time.Second/rate; took < want*98/100 || took > want*102/100 {
 			t.Errorf("%d names took %v, want %v", many, took, want)
 		}
-		c.readAll(f.messages)
-		f.messages = f.messages[:0]
-		for len(c.interfaces) != many || c.records != 1 || c.options != many+2 {
-			t.Fatalf("%d names, %d flows, %d options data records", len(c.interfaces), c.records, c.options)
+		if c.read(f.messages[0]); c.records == 0 || f.times[0].Sub(begin) > 100*time.Millisecond {
+			t.Errorf("the flow left after %v, or behind names", f.times[0].Sub(begin))
 		}
-		begin = time.Now()
-		for time.Since(begin) < 20*time.Minute {
-			export(t, s, 1, 500, v4)
-		}
-		flush(t, s)
-		before := c.options
-		c.readAll(f.messages)
-		if share := float64(c.options-before) / float64(c.options-before+c.records); share > 1.0/optionsShare || share < 0.05 {
-			t.Errorf("options data records are %.0f %% of all", 100*share)
-		}
-		if n := c.interfaces[many]; n < 4 {
-			t.Errorf("the last interface was named %d times", n)
+		c.readAll(f.messages[1:])
+		if len(c.interfaces) != many || c.records != 1 || c.options != many+2 {
+			t.Errorf("%d names, %d flows, %d options data records", len(c.interfaces), c.records, c.options)
 		}
 	})
 }
 
-// TestStreamManyInterfaces: names wait for room, as flows do, and are kept within
-// the same memory; a canceled Export goes on where it was.
+// wantNamesBetweenFlows reads messages, and wants no more than so many without flows
+// between two with flows.
+func wantNamesBetweenFlows(t *testing.T, c *reader, messages [][]byte, most int) {
+	t.Helper()
+	without := 0
+	for _, m := range messages {
+		records, options := c.records, c.options
+		if c.read(m); c.records > records {
+			without = 0
+		} else if c.options > options {
+			without++
+		}
+		if without > most {
+			t.Fatalf("%d messages of names, one behind the other", without)
+		}
+	}
+}
+
+// lane does what a lane of the service does for a while: a few flows every now and
+// then, and a look every 50 ms. It returns the longest that a flow was held up.
+func lane(t *testing.T, s *Stream, id *int, flows int, every, d time.Duration) (longest time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	last, flushed := begin, true
+	for next := begin; time.Since(begin) < d; {
+		if flows > 0 && !time.Now().Before(next) {
+			at := time.Now()
+			for range flows {
+				*id++
+				sendSome(t, s, *id, *id)
+			}
+			longest = max(longest, time.Since(at))
+			next, last, flushed = next.Add(every), time.Now(), false
+		}
+		if !flushed && time.Since(last) >= 100*time.Millisecond {
+			if err := s.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			flushed = true
+		}
+		if _, err := s.Delivered(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(min(50*time.Millisecond, max(time.Until(next), time.Millisecond)))
+	}
+	return longest
+}
+
+// TestStreamManyInterfaces: names are kept within the same memory as flows; a
+// canceled Export goes on where it was; and whether flows come seldom, or not at
+// all, all names are told with a tenth of the rate.
 func TestStreamManyInterfaces(t *testing.T) {
 	const many, rate = 10_000, 5000
-	synctest.Test(t, func(t *testing.T) {
-		inventory := &templates.Inventory{}
-		nics(inventory, 7, 1, many)
-		set := newSet(t, templates.Config{Options: withNames})
-		var f *fakeLink
-		var there atomic.Bool
-		s := streamOf(t, Config{Templates: set, Inventory: inventory, Rate: rate, MaxKeptBytes: 1 << 17}, func(context.Context) (link, error) {
-			if !there.Load() {
-				return nil, errors.New("not there")
+	for _, flows := range []int{0, 4} {
+		synctest.Test(t, func(t *testing.T) {
+			inventory := &templates.Inventory{}
+			nics(inventory, 7, 1, many)
+			set := newSet(t, templates.Config{Options: withNames})
+			f := &fakeLink{repeat: true, all: true, busy: true}
+			var there atomic.Bool
+			s := streamOf(t, Config{Templates: set, Inventory: inventory, Rate: rate, MaxKeptBytes: 1 << 17, TemplateRefresh: time.Hour}, func(context.Context) (link, error) {
+				if !there.Load() {
+					return nil, errors.New("not there")
+				}
+				return f, nil
+			})
+			id := 0
+			fill := func() {
+				for {
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					err := s.Export(ctx, 7, &v4)
+					cancel()
+					if s.backlog.used > 1<<17 {
+						t.Fatalf("%d bytes are kept", s.backlog.used)
+					}
+					if errors.Is(err, context.DeadlineExceeded) {
+						return
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					id++
+				}
 			}
-			f = &fakeLink{repeat: true, all: true}
-			return f, nil
+			fill() // while nobody is there
+			there.Store(true)
+			time.Sleep(30 * time.Second)
+			settleDown(t, s)
+			fill() // while it takes nothing
+			before, kept := id, s.backlog.kept.len()
+			f.busy = false
+			begin := time.Now()
+			if longest := lane(t, s, &id, flows, 80*time.Millisecond, optionsShare*many*105/100*time.Second/rate); longest > 2*time.Second {
+				t.Errorf("a flow was held up for %v", longest)
+			}
+			if s.announcer.waiting.len() > 0 {
+				t.Errorf("names are left after %v", time.Since(begin))
+			}
+			if _, err := s.Drain(t.Context()); err != nil || id < before || kept == 0 {
+				t.Errorf("Drain: %v", err)
+			}
+			c := newReader(t, set)
+			c.readAll(f.messages)
+			if len(c.interfaces) != many || c.options != many+2 || c.records != id {
+				t.Errorf("%d names, %d options data records, %d flows; want each name once and %d flows", len(c.interfaces), c.options, c.records, id)
+			}
+			if st := s.Stats(); st.Records != uint64(id) || st.Options != uint64(c.options) || st.KeptRecords != 0 {
+				t.Errorf("stats %+v", st)
+			}
 		})
-		for range 3 {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			if err := s.Export(ctx, 7, &v4); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("Export = %v, want a wait for room", err)
-			}
-			cancel()
-			if s.backlog.used > 1<<17 {
-				t.Errorf("%d bytes are kept", s.backlog.used)
-			}
-		}
-		there.Store(true)
-		time.Sleep(30 * time.Second)
-		begin := time.Now()
-		sendSome(t, s, 1, 1)
-		if id, err := s.Drain(t.Context()); id != 1 || err != nil {
-			t.Errorf("Drain = %d, %v", id, err)
-		}
-		if took, want := time.Since(begin), many*time.Second/rate; took < want*97/100 || took > want*110/100 {
-			t.Errorf("%d names took %v, want %v", many, took, want)
-		}
-		c := newReader(t, set)
-		c.readAll(f.messages)
-		if len(c.interfaces) != many || c.records != 1 {
-			t.Errorf("%d names, %d flows; want %d and one", len(c.interfaces), c.records, many)
-		}
-		// A piece of what waited came twice, no more.
-		if c.options > many+2+4*namesAtOnce {
-			t.Errorf("%d options data records, want %d and few more", c.options, many+2)
-		}
-		if st := s.Stats(); st.Records != 1 || st.Options != uint64(c.options) || st.KeptRecords != 0 {
-			t.Errorf("stats %+v", st)
-		}
-	})
+	}
 }
 
 // TestStreamAnnouncesWhatGotLostMidway: a connection that ends while names go out
-// costs none of them.
+// costs none of them, though no flows come any more.
 func TestStreamAnnouncesWhatGotLostMidway(t *testing.T) {
 	const many = 2000
 	synctest.Test(t, func(t *testing.T) {
@@ -111,7 +184,7 @@ func TestStreamAnnouncesWhatGotLostMidway(t *testing.T) {
 		set := newSet(t, templates.Config{Options: withNames})
 		var links []*mortalLink
 		s := streamOf(t, Config{Templates: set, Inventory: inventory, Rate: 1000, MaxKeptBytes: 1 << 15}, func(context.Context) (link, error) {
-			life := time.Second
+			life := 5 * time.Second
 			if len(links) == 2 {
 				life = time.Hour
 			}
@@ -119,6 +192,8 @@ func TestStreamAnnouncesWhatGotLostMidway(t *testing.T) {
 			return links[len(links)-1], nil
 		})
 		sendSome(t, s, 1, 1)
+		id := 1
+		lane(t, s, &id, 0, 0, 40*time.Second)
 		if id, err := s.Drain(t.Context()); id != 1 || err != nil {
 			t.Errorf("Drain = %d, %v", id, err)
 		}
@@ -126,9 +201,16 @@ func TestStreamAnnouncesWhatGotLostMidway(t *testing.T) {
 			t.Fatalf("%d connections, want 3", len(links))
 		}
 		c := newReader(t, set)
-		c.readAll(links[2].messages)
-		if len(c.interfaces) != many || c.records != 1 {
-			t.Errorf("the last connection got %d names and %d flows, want %d and one", len(c.interfaces), c.records, many)
+		for i, l := range links {
+			c.session()
+			clear(c.interfaces)
+			c.readAll(l.messages)
+			if n := len(c.interfaces); i < 2 && (n < 300 || n > 700) || i == 2 && n != many {
+				t.Errorf("connection %d got %d names", i+1, n)
+			}
+		}
+		if c.records != 1 {
+			t.Errorf("%d flows, want one", c.records)
 		}
 	})
 }
@@ -181,18 +263,33 @@ func TestStreamAnnouncesThroughTrouble(t *testing.T) {
 			set := newSet(t, templates.Config{Protocol: protocols[seed%2], Options: withNames})
 			inventory := &templates.Inventory{}
 			var current *fakeLink
-			var c *reader
+			c := newReader(t, set)
 			read := 0 // messages of current
 			arrived := make(map[uint64]bool)
+			var lasts atomic.Bool
+			begin := time.Now()
 			s := streamOf(t, Config{Templates: set, Inventory: inventory, MaxKeptBytes: 1 << 15, Rate: int(seed%3) * 5000}, func(context.Context) (link, error) {
 				if luck.IntN(3) == 0 {
 					return nil, errors.New("not there")
 				}
-				current = &fakeLink{repeat: luck.IntN(2) == 0, wait: time.Duration(luck.IntN(2)) * time.Second}
-				c, read = newReader(t, set), 0
-				return current, nil
+				f := &fakeLink{repeat: luck.IntN(2) == 0, wait: time.Duration(luck.IntN(2)) * time.Second}
+				if luck.IntN(2) == 0 && !lasts.Load() {
+					f.life = time.Minute
+				}
+				return f, nil
 			})
+			// here returns how many messages the connection has taken that there is.
+			here := func() int {
+				if s.link == nil {
+					return 0
+				}
+				if f := s.link.(*fakeLink); f != current {
+					current, read, c = f, 0, newReader(t, set)
+				}
+				return len(current.messages)
+			}
 			deliver := func(count int) {
+				here()
 				for ; read < count; read++ {
 					c.read(current.messages[read])
 					current.done = max(current.done, current.upTo[read])
@@ -217,9 +314,7 @@ func TestStreamAnnouncesThroughTrouble(t *testing.T) {
 						t.Fatal(err)
 					}
 					time.Sleep(100 * time.Millisecond)
-					if s.link != nil {
-						deliver(len(current.messages))
-					}
+					deliver(here())
 				}
 				s.Mark(uint64(total))
 			}
@@ -243,12 +338,12 @@ func TestStreamAnnouncesThroughTrouble(t *testing.T) {
 					nics(inventory, uint32(7+random.IntN(2)), named+1, named+random.IntN(40))
 					named += 40
 				case 3:
-					if s.link != nil && len(current.messages) > 0 {
-						deliver(read + random.IntN(len(current.messages)-read+1))
+					if n := here(); n > read {
+						deliver(read + random.IntN(n-read+1))
 						look()
 					}
 				case 4:
-					if s.link != nil && random.IntN(2) == 0 {
+					if here(); s.link != nil && random.IntN(2) == 0 {
 						current.err = fmt.Errorf("died at %d", total)
 					}
 				case 5:
@@ -258,25 +353,32 @@ func TestStreamAnnouncesThroughTrouble(t *testing.T) {
 					synctest.Wait()
 				}
 			}
+			lasts.Store(true)
 			for range 2 { // a connection that lasts, and a word to each domain
-				for s.link == nil || !s.connected(time.Now()) {
+				for here(); s.link == nil || !s.connected(time.Now()) || current.life > 0; here() {
 					look()
 					time.Sleep(time.Second)
+					synctest.Wait()
+					deliver(here())
 				}
 				one(7)
 				one(8)
 			}
-			for id := uint64(0); id < uint64(total); {
+			for id := uint64(0); id < uint64(total) || s.announcer.waiting.len() > 0; {
 				_ = s.Flush(t.Context())
 				time.Sleep(2 * time.Second)
-				if s.link != nil {
-					deliver(len(current.messages))
-				}
+				deliver(here())
 				var err error
 				if id, err = s.Delivered(t.Context()); err != nil {
 					t.Fatal(err)
 				}
+				if time.Since(begin) > 10*time.Hour {
+					t.Fatalf("seed %d: %d of %d are delivered, %d domains wait", seed, id, total, s.announcer.waiting.len())
+				}
 			}
+			_ = s.Flush(t.Context())
+			deliver(here())
+			look()
 			if len(arrived) != total {
 				t.Errorf("seed %d: %d flows arrived, want %d", seed, len(arrived), total)
 			}

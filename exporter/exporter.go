@@ -18,6 +18,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"flow2ipfix/exporter/message"
+	"flow2ipfix/internal/pulse"
 	"flow2ipfix/templates"
 )
 
@@ -47,8 +48,9 @@ type Config struct {
 	// Rate is how many data records a second are sent at most; 0 is no limit.
 	Rate int
 	// TemplateRefresh is how often templates are repeated over UDP, and what options
-	// data records say; 60 s. If the latter would take more than a tenth of Rate,
-	// they are repeated less often.
+	// data records say; statistics are told as often over any transport; 60 s. All
+	// options data records get a tenth of Rate, so many names take longer, and flows do
+	// not wait for them.
 	TemplateRefresh time.Duration
 	// Timeout bounds connecting, and each write of a Session to TCP; 15 s.
 	Timeout time.Duration
@@ -58,6 +60,9 @@ type Config struct {
 	BestEffort bool
 	// MaxKeptBytes is how much a Stream keeps of what is not delivered; 16 MiB.
 	MaxKeptBytes int
+	// Pulse is the sign of the goroutine that uses a Stream, which is shown while it
+	// waits; may be nil.
+	Pulse *pulse.Sign
 
 	pace pace // how patient a Stream is; tests are less so
 }

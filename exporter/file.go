@@ -51,7 +51,7 @@ func (f *file) fault(err error) error {
 func fileFault(url string, err error) error {
 	e := &Error{URL: url, Err: err, Hint: "see whether the file system is writable"}
 	if errors.Is(err, unix.ENOSPC) {
-		e.Hint = "the disk is full"
+		e.Hint = "the disk is full: free some space on it"
 	}
 	return e
 }

@@ -74,7 +74,9 @@ func wholeMessages(ctx context.Context, f io.Reader) (int64, error) {
 	r := bufio.NewReaderSize(f, 1<<20)
 	var header [message.HeaderBytes]byte
 	for end := int64(0); ; {
-		switch _, err := io.ReadFull(r, header[:]); {
+		switch n, err := io.ReadFull(r, header[:]); {
+		case n >= 2 && binary.BigEndian.Uint16(header[:]) != message.Version:
+			return 0, fmt.Errorf("at byte %d: %w", end, errNotIPFIX)
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 			return end, nil
 		case err != nil:
@@ -83,7 +85,7 @@ func wholeMessages(ctx context.Context, f io.Reader) (int64, error) {
 			return 0, context.Cause(ctx)
 		}
 		n := int(binary.BigEndian.Uint16(header[2:]))
-		if binary.BigEndian.Uint16(header[:]) != message.Version || n < message.HeaderBytes {
+		if n < message.HeaderBytes {
 			return 0, fmt.Errorf("at byte %d: %w", end, errNotIPFIX)
 		}
 		if _, err := r.Discard(n - message.HeaderBytes); err != nil {

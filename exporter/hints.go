@@ -58,7 +58,7 @@ func sendError(url string, err error) *Error {
 		e.Hint = hintRefusedUDP
 	case e.Hint != "":
 	case errors.Is(err, unix.EMSGSIZE):
-		e.Hint = "the path takes no datagrams of this size: see --max-message-bytes"
+		e.Hint = "the path takes no datagrams of this size: lower max_message_bytes (--max-message-bytes)"
 	case errors.Is(err, unix.ENOBUFS):
 		e.Hint = "the queue of the interface stays full: lower the rate, or see what else fills it"
 	case errors.Is(err, unix.ETIMEDOUT):

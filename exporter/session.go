@@ -94,7 +94,8 @@ func (s *Session) exportParts(ctx context.Context, domainID uint32, r *templates
 }
 
 // begin sends the message that was begun, if any, and begins another with room for
-// r, a record of t. Before r come templates and options data records that are due.
+// r, a record of t. Before r come templates and options data records that are due,
+// and some names.
 func (s *Session) begin(ctx context.Context, domainID uint32, t *templates.Template, r *templates.Record) error {
 	if err := s.maker.TooLarge(t, r); err != nil {
 		return err
@@ -103,25 +104,28 @@ func (s *Session) begin(ctx context.Context, domainID uint32, t *templates.Templ
 		return err
 	}
 	d := domainOf(s.domains, domainID)
-	now := s.now()
-	s.open(d, now)
-	repeat := s.transport.repeatTemplates()
-	if s.maker.Templates() > 0 && d.templatesDue(now, repeat, s.cfg.TemplateRefresh) {
-		for next := s.message.AddTemplates(0); next < s.maker.Templates(); next = s.message.AddTemplates(next) {
-			if err := s.another(ctx); err != nil {
-				return err
-			}
-		}
-		d.templatesSent = now
-	}
-	if s.announcer.wants(d, now, repeat) {
-		if err := s.announcer.announce(d, &s.message, now, func() error { return s.another(ctx) }); err != nil {
-			return err
-		}
+	if err := s.beginWithNames(ctx, d); err != nil {
+		return err
 	}
 	if !s.message.Fits(t, r) {
 		return s.another(ctx)
 	}
+	return nil
+}
+
+// openWithTemplates begins a message with the templates that are due.
+func (s *Session) openWithTemplates(ctx context.Context, d *domain) error {
+	now := s.now()
+	s.open(d, now)
+	if s.maker.Templates() == 0 || !d.templatesDue(now, s.transport.repeatTemplates(), s.cfg.TemplateRefresh) {
+		return nil
+	}
+	for next := s.message.AddTemplates(0); next < s.maker.Templates(); next = s.message.AddTemplates(next) {
+		if err := s.another(ctx); err != nil {
+			return err
+		}
+	}
+	d.templatesSent = now
 	return nil
 }
 
@@ -168,9 +172,11 @@ func (s *Session) send(ctx context.Context) error {
 	return nil
 }
 
-// Flush sends everything that is held back, full messages or not.
+// Flush sends everything that is held back, full messages or not, and behind it
+// the names that were not told yet. If ctx has a deadline, they take half of the
+// time at most.
 func (s *Session) Flush(ctx context.Context) error {
-	if err := s.send(ctx); err != nil {
+	if err := s.finish(ctx); err != nil {
 		return err
 	}
 	return s.transport.flush(ctx)
@@ -179,7 +185,7 @@ func (s *Session) Flush(ctx context.Context) error {
 // Sync flushes, and returns when the collector has had time to refuse what was
 // sent, as far as the transport can tell.
 func (s *Session) Sync(ctx context.Context) error {
-	if err := s.send(ctx); err != nil {
+	if err := s.finish(ctx); err != nil {
 		return err
 	}
 	return s.transport.sync(ctx)

@@ -179,7 +179,7 @@ func (s *Stream) room(n need) bool { return s.backlog.roomFor(n.octets, n.messag
 
 // begin finishes the message that was begun, if any, sends what can be sent, and
 // begins another with room for r, a record of t, as soon as there is room for it.
-// Before r come options data records that are due.
+// Before r come options data records that are due, and some names.
 func (s *Stream) begin(ctx context.Context, domainID uint32, t *templates.Template, r *templates.Record, n need) error {
 	s.finish()
 	if err := s.maker.TooLarge(t, r); err != nil {
@@ -190,14 +190,8 @@ func (s *Stream) begin(ctx context.Context, domainID uint32, t *templates.Templa
 		return err
 	}
 	d := domainOf(s.domains, domainID)
-	s.openMessage(d, now)
-	for s.announcer.wants(d, now, s.link != nil && s.link.repeatTemplates()) {
-		if d.told.due {
-			d.told.first = s.backlog.end()
-		}
-		if err := s.announcer.announce(d, &s.message, now, func() error { return s.another(ctx, n) }); err != nil {
-			return err
-		}
+	if err := s.beginWithNames(ctx, d, now, n); err != nil {
+		return err
 	}
 	if !s.message.Fits(t, r) {
 		return s.another(ctx, n)
@@ -295,6 +289,7 @@ func (s *Stream) Delivered(ctx context.Context) (uint64, error) {
 	if s.closed {
 		return s.backlog.marked, ErrClosed
 	}
+	s.announceWaiting(ctx, time.Now())
 	s.look(ctx, time.Now(), catchUp)
 	return s.backlog.marked, nil
 }
@@ -346,7 +341,7 @@ func (s *Stream) Close() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stats.Connected = false
+	s.stats.Connected, s.stats.Unacknowledged = false, 0
 	s.countKept()
 	return nil
 }
@@ -385,6 +380,7 @@ func (s *Stream) wait(ctx context.Context) error {
 	case s.link == nil:
 		d = max(time.Until(s.retry), d)
 	}
+	s.cfg.Pulse.ShowFor(d)
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -206,6 +206,9 @@ func TestStreamRate(t *testing.T) {
 		if took, want := time.Since(begin), total*time.Second/rate; took < want*97/100 || took > want*103/100 {
 			t.Errorf("%d records took %v, want %v", total, took, want)
 		}
+		if waited, took := s.Stats().PacingWait, time.Since(begin); waited > took || waited < took*9/10 {
+			t.Errorf("%v of %v were waited for the rate limit", waited, took)
+		}
 		f.err = errors.New("gone")
 		wantDelivered(t, s, 0)
 		time.Sleep(time.Second)

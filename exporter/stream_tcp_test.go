@@ -142,6 +142,9 @@ func TestStreamTCPStopsReading(t *testing.T) {
 	if !st.Connected || st.KeptBytes > 1<<20 || st.KeptBytes < 1<<19 {
 		t.Errorf("stats %+v, want a connection and nearly 1 MiB kept", st)
 	}
+	if n := st.Unacknowledged; n <= 0 || n > int64(st.KeptBytes) || st.PacingWait != 0 {
+		t.Errorf("%d bytes are not acknowledged, %d are kept, %v waited", n, st.KeptBytes, st.PacingWait)
+	}
 	if id, err := s.Delivered(t.Context()); err != nil || id >= uint64(exported) {
 		t.Errorf("Delivered = %d, %v; nobody read that", id, err)
 	}
@@ -152,6 +155,9 @@ func TestStreamTCPStopsReading(t *testing.T) {
 		l.session(true).stream(conn)
 	}()
 	drain(t, s, uint64(exported))
+	if n := s.Stats().Unacknowledged; n != 0 {
+		t.Errorf("%d bytes are not acknowledged when all is delivered", n)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -262,13 +262,17 @@ func TestStreamFile(t *testing.T) {
 
 func TestStreamFileErrors(t *testing.T) {
 	foreign := filepath.Join(t.TempDir(), "notes")
-	if err := os.WriteFile(foreign, []byte("this is not IPFIX at all"), 0o600); err != nil {
-		t.Fatal(err)
+	short := foreign + ".short" // shorter than a header, but not the begin of one
+	for path, text := range map[string]string{foreign: "this is not IPFIX at all", short: "hello"} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for url, hint := range map[string]string{
 		"file:/dev/full":                "the disk is full",
 		"file:/nowhere/x":               "in a directory that exists",
 		"file:" + foreign:               "IPFIX files only",
+		"file:" + short:                 "IPFIX files only",
 		"file:" + filepath.Dir(foreign): "can be written",
 	} {
 		s := openStream(t, Config{URL: url, pace: quick})
@@ -282,8 +286,10 @@ func TestStreamFileErrors(t *testing.T) {
 			t.Errorf("%s: Delivered = %d, %v", url, id, err)
 		}
 	}
-	if b, err := os.ReadFile(foreign); err != nil || string(b) != "this is not IPFIX at all" {
-		t.Errorf("a file that is not ours now holds %q, %v", b, err)
+	for path, text := range map[string]string{foreign: "this is not IPFIX at all", short: "hello"} {
+		if b, err := os.ReadFile(path); err != nil || string(b) != text {
+			t.Errorf("a file that is not ours now holds %q, %v", b, err)
+		}
 	}
 }
 

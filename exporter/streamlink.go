@@ -26,8 +26,11 @@ func (s *Stream) look(ctx context.Context, now time.Time, patience time.Duration
 	s.ask(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stats.Connected = s.connected(now)
+	if c := s.connected(now); c != s.stats.Connected || s.stats.Since.IsZero() {
+		s.stats.Connected, s.stats.Since = c, now
+	}
 	s.countKept()
+	s.stats.Unacknowledged = s.unacknowledged()
 	s.stats.RetryAt = time.Time{}
 	if s.link == nil && s.attempt == nil {
 		s.stats.RetryAt = s.retry
@@ -212,7 +215,10 @@ func (s *Stream) send(ctx context.Context, now time.Time, patience time.Duration
 				if s.ask(now); s.link == nil {
 					return
 				}
-				if err := sleep(ctx, d); err != nil {
+				s.cfg.Pulse.ShowFor(d)
+				err := sleep(ctx, d)
+				s.waited(time.Since(now))
+				if err != nil {
 					return
 				}
 				patience -= d
@@ -229,6 +235,22 @@ func (s *Stream) send(ctx context.Context, now time.Time, patience time.Duration
 			return
 		}
 	}
+}
+
+// waited counts what was waited for the rate limit.
+func (s *Stream) waited(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.PacingWait += d
+}
+
+// unacknowledged returns how much of what left the peer has not acknowledged, if
+// the link can tell.
+func (s *Stream) unacknowledged() int64 {
+	if l, ok := s.link.(interface{ unacknowledged() int64 }); ok {
+		return l.unacknowledged()
+	}
+	return 0
 }
 
 // sendKept sends a message, with the templates of its domain before it if they
@@ -303,11 +325,17 @@ type StreamStats struct {
 	Failures      uint64 // connections that ended or did not come about
 
 	Connected    bool
-	KeptMessages int // that are finished and not delivered
+	Since        time.Time // when Connected became what it is; zero before the first attempt
+	KeptMessages int       // that are finished and not delivered
 	KeptBytes    int
 	// KeptRecords is how many flow records are in these messages. They may have been
 	// sent; of a stream that is closed, they are those that may never have arrived.
 	KeptRecords int
+	// Unacknowledged is how many bytes were handed to the connection and are not
+	// acknowledged by the peer's kernel; of TCP and TLS alone.
+	Unacknowledged int64
+	// PacingWait is how long sending has waited for the rate limit, in all.
+	PacingWait time.Duration
 	// LastError is why the last connection ended or did not come about; an *Error
 	// with a hint. It stays when there is a connection again.
 	LastError     error

@@ -34,6 +34,7 @@ type tcpLink struct {
 	settling settling
 	acked    int // of settling: how many have their time
 	progress int64
+	behind   int64     // bytes that were written and not acknowledged
 	moved    time.Time // when bytes were last acknowledged, or all were
 	unread   int64     // what a slow collector's kernel may hold
 	slow     stretch   // the last in which the collector was slower than we
@@ -145,6 +146,8 @@ func (l *tcpLink) poll(now time.Time) (uint64, error) {
 		l.moved = now
 	}
 	l.progress = acknowledged
+	_, total := l.box.waiting()
+	l.behind = total - acknowledged
 	keepsUp := l.slow.over(now, heldUp, acknowledged, l.unread, l.settle)
 	for ; l.acked < l.settling.len() && l.settling.at(l.acked).position <= acknowledged; l.acked++ {
 		l.settling.at(l.acked).at = now
@@ -160,6 +163,8 @@ func (l *tcpLink) poll(now time.Time) (uint64, error) {
 	}
 	return l.settling.delivered, nil
 }
+
+func (l *tcpLink) unacknowledged() int64 { return l.behind }
 
 // stretch is a time in which bytes were held up. It is over when none were for so
 // long that the collector may have read all that its kernel took.

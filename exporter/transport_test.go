@@ -325,7 +325,7 @@ func TestFileErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *Error
-	if err := exportUntilError(t.Context(), s); !errors.As(err, &e) || e.Hint != "the disk is full" {
+	if err := exportUntilError(t.Context(), s); !errors.As(err, &e) || e.Hint != "the disk is full: free some space on it" {
 		t.Errorf("Export = %v, want that the disk is full", err)
 	}
 	if err := s.Close(); err == nil {

@@ -155,6 +155,8 @@ func TestStatsOfMany(t *testing.T) {
 			t.Errorf("%d flow logs: it takes %v", flowLogs, took)
 		}
 		stop()
-		<-ended
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
 	}
 }

@@ -21,15 +21,18 @@ type Snapshot struct {
 	Reloaded   time.Time // when the configuration in use was loaded
 	Ready      bool      // it reads and sends; false while it starts, reloads and stops
 	NotReady   string    // why not, in words
+	Stalled    []string  // stages that show no sign of life, though nothing keeps them waiting
 	Sources    []SourceState
 	Collectors []CollectorState
 
 	BytesRead        uint64
 	Records          uint64            // of flow logs
 	Tuples           uint64            // that were read, rejected ones included
-	ByState          map[string]uint64 // decoded tuples, by none, begin, continue, end, denied
+	ByState          map[string]uint64 // decoded tuples, by stateless, begin, continue, end, denied
 	RejectedPieces   map[string]uint64 // by reason
+	ReasonTexts      map[string]string // what the reasons mean, for people
 	RejectedTuples   uint64
+	UnknownVersions  uint64            // records of a version that this program does not know, read all the same
 	LeftOut          map[string]uint64 // tuples that were read but not handed on: delivered before, before start
 	Commits          uint64
 	CommitErrors     uint64
@@ -47,6 +50,7 @@ type SourceState struct {
 	Name, Kind, Place string // Kind is azure or directory; Place an account URL or a folder
 	FlowLogs          []FlowLogState
 	FlowLogCount      int
+	Ages              Ages
 	Blobs             int // of hours that are not finished
 	Undelivered       int // blobs read further than delivered
 	Hours             int // not finished
@@ -58,7 +62,10 @@ type SourceState struct {
 	Reads, ReadErrors              uint64
 	Rewritten, Deleted, Late       uint64
 	HoursFinished                  uint64
+	StateErrors                    uint64
+	Answered                       time.Time // when the place last said what there is
 	LastError                      string
+	Hint                           string // what to do about LastError
 	LastErrorTime                  time.Time
 
 	// Of Azure only.
@@ -71,9 +78,30 @@ type SourceState struct {
 type FlowLogState struct {
 	Name       string
 	Newest     time.Time // of the newest record that was read
+	Delivered  time.Time // of the newest record that was delivered
 	Interfaces int       // blobs of the newest hour
 	Backlog    int       // hours that are not finished, beyond the newest
 	LastError  string
+}
+
+// Ages says how long ago the newest delivered record of each flow log of a source
+// was, without naming any.
+type Ages struct {
+	Max   time.Duration       // zero if none has delivered a record
+	Older [len(AgeLimits)]int // flow logs whose newest one is older than the limit
+}
+
+// AgeLimits are those of Ages.
+var AgeLimits = [...]time.Duration{5 * time.Minute, 15 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+
+// Add adds a flow log.
+func (a *Ages) Add(age time.Duration) {
+	a.Max = max(a.Max, age)
+	for i, limit := range AgeLimits {
+		if age > limit {
+			a.Older[i]++
+		}
+	}
 }
 
 // RequestCount is how many requests of an operation ended with a status.
@@ -88,7 +116,9 @@ type CollectorState struct {
 	Required                    bool
 
 	Connected     bool
+	Since         time.Time // when Connected became what it is; zero before the first attempt
 	LastError     string
+	Hint          string // what to do about LastError
 	LastErrorTime time.Time
 	RetryAt       time.Time
 

@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Installs from Debian what the tests need beside Go: the collectors that judge
-# us, and a C compiler for the race detector. It installs only what is missing,
-# works as root or through sudo, and fails when something is missing at the end.
+# us, the browser that looks at the status page, what judges packages, and a C
+# compiler for the race detector. It installs only what is missing, works as root or
+# through sudo, and fails when something is missing at the end.
 set -euo pipefail
 
 # Debian puts nfacctd where only root looks.
 PATH=$PATH:/usr/sbin:/sbin
 
 # program:package
-peers=(nfcapd:nfdump nfdump:nfdump nfacctd:pmacct tshark:tshark ip:iproute2 jq:jq)
+peers=(nfcapd:nfdump nfdump:nfdump nfacctd:pmacct tshark:tshark ip:iproute2 jq:jq promtool:prometheus systemd-analyze:systemd shellcheck:shellcheck chromium:chromium
+    lintian:lintian rpm:rpm rpmlint:rpmlint man:man-db groff:groff-base mmdebstrap:mmdebstrap)
 
 say() { echo "setup: $*"; }
 die() {
@@ -46,6 +48,15 @@ else
     fi
     apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
 
+    # Some of the packages bring services that would listen from now on: where
+    # nothing else says so, nothing is started while they are installed.
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+        trap '"${root[@]}" rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+        "${root[@]}" chmod 755 "$policy"
+    fi
+
     # A machine's package lists may be absent, or too old to install from.
     say "installing ${missing[*]}"
     if ! "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; then
@@ -54,12 +65,13 @@ else
         "${apt[@]}" install -y --no-install-recommends "${missing[@]}" || die "apt-get could not install ${missing[*]}"
     fi
 
-    # Two of the packages bring services that listen from now on. The tests
-    # start collectors of their own and want those ports.
+    # Nor shall they start when the machine does: the tests start collectors of
+    # their own and want those ports.
     if [[ -d /run/systemd/system ]]; then
         units=()
         [[ " ${missing[*]} " != *" nfdump "* ]] || units+=(nfdump.service)
         [[ " ${missing[*]} " != *" pmacct "* ]] || units+=(nfacctd.service pmacctd.service sfacctd.service uacctd.service)
+        [[ " ${missing[*]} " != *" prometheus "* ]] || units+=(prometheus.service)
         if ((${#units[@]})); then
             say "switching off the services that came with them: ${units[*]}"
             "${root[@]}" systemctl disable --now "${units[@]}" || say "could not switch them off: see to it by hand"
@@ -79,4 +91,8 @@ first() { { "$@" 2>/dev/null || true; } | sed -n 1p; }
 say "nfdump   $(first nfdump -V)"
 say "nfacctd  $(first nfacctd -V)"
 say "tshark   $(first tshark --version 2>/dev/null)"
+say "promtool $(first promtool --version)"
+say "chromium $(first chromium --version)"
+say "lintian  $(first lintian --version)"
+say "rpmlint  $(first rpmlint --version)"
 say "gcc      $(first gcc --version)"

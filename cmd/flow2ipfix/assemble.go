@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"flow2ipfix/bridge"
@@ -13,6 +15,7 @@ import (
 	"flow2ipfix/config"
 	"flow2ipfix/exporter"
 	"flow2ipfix/flowlog"
+	"flow2ipfix/internal/pulse"
 	"flow2ipfix/internal/secret"
 	"flow2ipfix/source"
 	"flow2ipfix/source/azblob"
@@ -31,12 +34,18 @@ type parts struct {
 	streams   []*exporter.Stream
 	sets      []*templates.Set
 	notSent   []*bridge.NotSent
+	rates     []int // records/s
+	// pulse has the signs of life of all that runs, signs those of the collectors.
+	pulse *pulse.Board
+	signs []*pulse.Sign
+	// rejected is told of pieces that could not be read; may be nil.
+	rejected func(source, blob string, r flowlog.Reject)
 }
 
 // assemble makes all parts that need no state. It asks nobody yet: what is
 // wrong with a part is wrong with the configuration.
 func assemble(cfg config.Config, log *slog.Logger) (_ *parts, err error) {
-	p := &parts{cfg: cfg, log: log, inventory: new(templates.Inventory)}
+	p := &parts{cfg: cfg, log: log, inventory: new(templates.Inventory), pulse: pulse.NewBoard()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -64,13 +73,16 @@ func assemble(cfg config.Config, log *slog.Logger) (_ *parts, err error) {
 			continue
 		}
 		notSent := new(bridge.NotSent)
-		ec.Inventory, ec.NotSent = p.inventory, notSent.Total
+		sign := p.pulse.Add("collector " + c.Name)
+		ec.Inventory, ec.NotSent, ec.Pulse = p.inventory, notSent.Total, sign
 		stream, err := exporter.NewStream(ec)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("collector %s: %w", c.Name, err))
 			continue
 		}
 		p.streams, p.sets, p.notSent = append(p.streams, stream), append(p.sets, ec.Templates), append(p.notSent, notSent)
+		p.rates = append(p.rates, ec.Rate)
+		p.signs = append(p.signs, sign)
 	}
 	return p, errors.Join(errs...)
 }
@@ -116,9 +128,14 @@ func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.S
 		Names:      namesOf(&p.cfg),
 		Inventory:  p.inventory,
 		OnReject: func(source, blob string, r flowlog.Reject) {
-			p.log.Warn("rejected", "source", source, "reason", r.Reason.String(), "blob", blob, "byte", r.Offset, "piece", r.Piece.String(), "quote", r.Quote)
+			p.log.Warn("rejected", "source", source, "reason", r.Reason.String(), "blob", blob, "byte", r.Offset, "piece", r.Piece.String(), "quote", r.Quote,
+				"hint", "the rest of the blob is read; if it comes often, flow2ipfix replay --rejects FILE on a copy of the blob shows all")
+			if p.rejected != nil {
+				p.rejected(source, blob, r)
+			}
 		},
 		OnError: onError,
+		Pulse:   p.pulse,
 	}
 	var followers []*source.Follower
 	for i := range p.cfg.Sources {
@@ -127,6 +144,7 @@ func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.S
 			Name: s.Name, Backend: p.backends[i], State: store, Start: p.cfg.Start.Time(time.Now()),
 			Grace: p.cfg.HourGrace, Include: s.Include, Exclude: s.Exclude,
 			OnEvent: func(e source.Event) { logEvent(p.log, s.Name, e) },
+			Pulse:   p.pulse,
 		}
 		if s.Azure != nil {
 			fc.PollInterval, fc.Readers = s.Azure.PollInterval, s.Azure.Readers
@@ -148,7 +166,7 @@ func (p *parts) service(store *checkpoint.Store, onError func(error)) (*bridge.S
 		c := &p.cfg.Collectors[i]
 		cfg.Lanes = append(cfg.Lanes, bridge.ServiceLane{
 			Name: c.Name, Policy: policyOf(&p.cfg, c, p.sets[i]), Stream: p.streams[i],
-			BestEffort: c.Delivery == "best_effort", NotSent: p.notSent[i],
+			BestEffort: c.Delivery == "best_effort", NotSent: p.notSent[i], Pulse: p.signs[i],
 		})
 	}
 	s, err := bridge.NewService(cfg)
@@ -171,6 +189,17 @@ func fixedIndexes(cfg config.Config) map[flowlog.MAC]uint32 {
 	return fixed
 }
 
+// eventHints say what to do where the error does not say it.
+var eventHints = map[source.EventKind]string{
+	source.DiscoveryFailed: "it is tried again; flow2ipfix doctor looks for the cause",
+	source.ListFailed:      "it is tried again; flow2ipfix doctor looks for the cause",
+	source.ReadFailed:      "it is read on from where it stopped; flow2ipfix doctor looks for the cause",
+	source.BlobRewritten:   "nothing to do: what was delivered is not sent again",
+	source.BlobDeleted:     "see that nobody deletes flow logs before they are delivered: retention, lifecycle rules",
+	source.BlobLate:        "if it comes often, set hour_grace higher",
+	source.StateFailed:     "it is tried again; see that state_dir can be written and its disk has room",
+}
+
 // logEvent says what a follower says.
 func logEvent(log *slog.Logger, name string, e source.Event) {
 	attrs := []any{"source", name}
@@ -184,10 +213,14 @@ func logEvent(log *slog.Logger, name string, e source.Event) {
 		attrs = append(attrs, "hour", e.Hour.Format("2006-01-02T15Z"))
 	}
 	if e.Err != nil {
-		attrs = append(attrs, "reason", e.Err.Error())
-		if hint := hintOf(e.Err); hint != "" {
-			attrs = append(attrs, "hint", hint)
+		reason, hint := e.Err.Error(), hintOf(e.Err)
+		var azure *azblob.Error
+		if errors.As(e.Err, &azure) && azure.Hint != "" {
+			reason, hint = strings.ReplaceAll(reason, "; "+azure.Hint, ""), azure.Hint
 		}
+		attrs = append(attrs, "reason", reason, "hint", cmp.Or(hint, eventHints[e.Kind]))
+	} else if hint := eventHints[e.Kind]; hint != "" {
+		attrs = append(attrs, "hint", hint)
 	}
 	if e.Retry > 0 {
 		attrs = append(attrs, "retry_in", e.Retry.Round(time.Millisecond))

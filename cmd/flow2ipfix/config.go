@@ -57,7 +57,7 @@ func newConfig(u *ui) *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheck(u), newConfigDump(u), newConfigSchema(u))
+	cmd.AddCommand(newConfigCheck(u), newConfigDump(u), newConfigSchema(u), newConfigReference(u))
 	return cmd
 }
 

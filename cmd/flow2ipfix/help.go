@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -53,9 +54,13 @@ func flagUsages(fl *pflag.FlagSet) string {
 	return b.String()
 }
 
+// addFlagUsages is done once: cobra keeps such functions for all commands, and the
+// tests run several at a time.
+var addFlagUsages = sync.OnceFunc(func() { cobra.AddTemplateFunc("flagUsages", flagUsages) })
+
 // useGroups makes a command and all below it print flags with headings.
 func useGroups(root *cobra.Command) {
-	cobra.AddTemplateFunc("flagUsages", flagUsages)
+	addFlagUsages()
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
 		"Flags:\n{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}", "{{flagUsages .LocalFlags}}", 1))
 }

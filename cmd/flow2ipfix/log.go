@@ -1,12 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/term"
 
 	"flow2ipfix/config"
 )
@@ -16,17 +22,120 @@ import (
 func newLogger(w io.Writer, cfg config.Log) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.Level)) // the configuration was checked
-	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		if a.Key == slog.LevelKey {
-			a.Value = slog.StringValue(strings.ToLower(a.Value.String()))
+	var h slog.Handler
+	switch f, _ := w.(*os.File); {
+	case cfg.Format == "json":
+		h = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: lowerLevel})
+	case cfg.Format == "auto" && isJournal(f, os.Getenv(journalStream)):
+		h = newJournalHandler(w, level)
+	default:
+		replace := lowerLevel
+		if f != nil && term.IsTerminal(int(f.Fd())) {
+			replace = timeOfDay
 		}
-		return a
-	}}
-	var h slog.Handler = slog.NewTextHandler(w, opts)
-	if cfg.Format == "json" {
-		h = slog.NewJSONHandler(w, opts)
+		h = slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: replace})
 	}
 	return slog.New(&throttle{Handler: h, seen: &seen{last: map[string]*repeated{}}})
+}
+
+// lowerLevel writes levels as the configuration does.
+func lowerLevel(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.LevelKey && len(groups) == 0 {
+		a.Value = slog.StringValue(strings.ToLower(a.Value.String()))
+	}
+	return a
+}
+
+// timeOfDay is lowerLevel for people who look at a terminal, and know the day.
+func timeOfDay(groups []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey && len(groups) == 0 && a.Value.Kind() == slog.KindTime {
+		return slog.String(a.Key, a.Value.Time().Format(time.TimeOnly))
+	}
+	return lowerLevel(groups, a)
+}
+
+// journalStream is the variable in which systemd says what it has connected with
+// the journal: device and inode of standard error (systemd.exec(5)).
+const journalStream = "JOURNAL_STREAM"
+
+// isJournal reports whether a file is what the variable says.
+func isJournal(f *os.File, variable string) bool {
+	device, inode, ok := strings.Cut(variable, ":")
+	if f == nil || !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && strconv.FormatUint(uint64(st.Dev), 10) == device && strconv.FormatUint(st.Ino, 10) == inode //nolint:unconvert // not the same type everywhere
+}
+
+// journalHandler writes lines as journald takes them: the level as sd-daemon(3)
+// has it, the message as it is, and the attributes; journald knows the time.
+type journalHandler struct {
+	attrs slog.Handler // writes to line
+	out   *journalOut
+}
+
+type journalOut struct {
+	mu   sync.Mutex
+	w    io.Writer
+	line bytes.Buffer // under mu
+}
+
+func newJournalHandler(w io.Writer, level slog.Level) *journalHandler {
+	out := &journalOut{w: w}
+	attrs := slog.NewTextHandler(&out.line, &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey || a.Key == slog.MessageKey) {
+			return slog.Attr{}
+		}
+		return a
+	}})
+	return &journalHandler{attrs, out}
+}
+
+func (h *journalHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.attrs.Enabled(ctx, l)
+}
+
+func (h *journalHandler) Handle(ctx context.Context, r slog.Record) error {
+	h.out.mu.Lock()
+	defer h.out.mu.Unlock()
+	line := &h.out.line
+	line.Reset()
+	line.WriteString(journalLevel(r.Level))
+	line.WriteString(r.Message)
+	line.WriteByte(' ')
+	if err := h.attrs.Handle(ctx, r); err != nil {
+		return err
+	}
+	_, err := h.out.w.Write(append(bytes.TrimRight(line.Bytes(), " \n"), '\n'))
+	return err
+}
+
+func (h *journalHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &journalHandler{h.attrs.WithAttrs(attrs), h.out}
+}
+
+func (h *journalHandler) WithGroup(name string) slog.Handler {
+	return &journalHandler{h.attrs.WithGroup(name), h.out}
+}
+
+// journalLevel is the prefix of a line: <3> is an error, <4> a warning, <6> worth
+// knowing, <7> for who looks for a fault.
+func journalLevel(l slog.Level) string {
+	switch {
+	case l >= slog.LevelError:
+		return "<3>"
+	case l >= slog.LevelWarn:
+		return "<4>"
+	case l >= slog.LevelInfo:
+		return "<6>"
+	default:
+		return "<7>"
+	}
 }
 
 // throttle lets a warning or an error through once a minute, and then says how

@@ -113,6 +113,7 @@ func newRoot(u *ui, stdin io.Reader) *cobra.Command {
 		newSendTest(u),
 		newCollectorConfig(u),
 		newCheckpoints(u),
+		newMan(u),
 		newVersion(u),
 	)
 	return root

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -17,7 +18,6 @@ import (
 	"flow2ipfix/checkpoint"
 	"flow2ipfix/config"
 	"flow2ipfix/exporter"
-	"flow2ipfix/source"
 )
 
 func newRun(u *ui) *cobra.Command {
@@ -47,10 +47,12 @@ func runDaemon(ctx context.Context, stderr io.Writer, flags *configFlags) error 
 	hangUp := make(chan os.Signal, 1)
 	signal.Notify(hangUp, syscall.SIGHUP)
 	defer signal.Stop(hangUp)
+	tell, seen := newHerald(), newObserver()
 	for {
-		next, err := runOnce(ctx, stderr, flags, cfg, hangUp)
+		next, err := runOnce(ctx, stderr, flags, cfg, hangUp, tell, seen)
 		if next == nil || err != nil || ctx.Err() != nil {
-			return err
+			tell.stopping(0)
+			return errors.Join(err, seen.close())
 		}
 		cfg = *next
 	}
@@ -58,13 +60,17 @@ func runDaemon(ctx context.Context, stderr io.Writer, flags *configFlags) error 
 
 // runOnce runs the daemon with one configuration. It returns the next one if it
 // was told to begin anew.
-func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg config.Config, hangUp <-chan os.Signal) (next *config.Config, err error) {
-	log := newLogger(stderr, cfg.Log)
+func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg config.Config, hangUp <-chan os.Signal, tell *herald, seen *observer) (next *config.Config, err error) {
+	log := seen.logger(newLogger(stderr, cfg.Log))
 	p, err := assemble(cfg, log)
 	if err != nil {
 		return nil, &configError{err}
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	if err := seen.use(cfg.Telemetry, log); err != nil {
+		return nil, err
+	}
+	p.rejected = seen.rejected
 	store, report, err := checkpoint.Open(cfg.StateDir, checkpoint.Options{Interfaces: fixedIndexes(cfg)})
 	if err != nil {
 		return nil, err
@@ -80,23 +86,14 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 			}
 			return
 		}
-		log.Error("the state cannot be written; it is tried again, and nothing is lost", "reason", err.Error(), "hint", hintOf(err))
+		log.Error("the state cannot be written; it is tried again, and nothing is lost", "reason", err.Error(), "hint", cmp.Or(hintOf(err), "see that state_dir can be written and its disk has room"))
 	})
 	if err != nil {
 		return nil, err
 	}
-	log.Info("started", "version", versionText(), "config", flags.file, "state_dir", cfg.StateDir)
-	for i := range cfg.Sources {
-		if s := &cfg.Sources[i]; s.Azure != nil {
-			log.Info("reads", "source", s.Name, "account", s.Azure.AccountURL, "credential", s.Azure.Credential, "every", s.Azure.PollInterval)
-		} else {
-			log.Info("reads", "source", s.Name, "directory", s.Directory.Path, "every", s.Directory.PollInterval)
-		}
-	}
-	for i := range cfg.Collectors {
-		c := &cfg.Collectors[i]
-		log.Info("sends", "collector", c.Name, "url", c.URL, "protocol", c.Protocol, "preset", c.Preset, "delivery", c.Delivery)
-	}
+	logPlan(log, &cfg, flags.file)
+	seen.begin(&running{parts: p, loaded: time.Now(), store: store, service: service, followers: followers})
+	defer seen.end()
 
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -110,44 +107,52 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 	defer minute.Stop()
 	defer second.Stop()
 	watched, clamped := make([]exporter.StreamStats, len(p.streams)), make([]uint64, len(p.streams))
-	var last bridge.ServiceStats
+	last := tally{at: time.Now()}
 	again := false // told to reload while it ends
+	tell.started(log, &cfg)
 	for {
 		select {
 		case err := <-ended:
-			log.Info("stopped", sinceLast(service.Stats(), last, followers)...)
+			log.Info("stopped", last.attributes(tally{time.Now(), service.Stats()}, p, followers, true)...)
 			for i, stream := range p.streams {
+				logClamped(log, &cfg.Collectors[i], stream.Stats().Clamped, clamped[i])
 				if n := stream.Stats().KeptRecords; n > 0 {
-					log.Warn("not all that was handed over is surely delivered", "collector", cfg.Collectors[i].Name, "records", n)
+					log.Warn("not all that was handed over is surely delivered", "collector", cfg.Collectors[i].Name, "records", n,
+						"hint", "nothing to do: what a required collector may lack is sent again at the next start")
 				}
 			}
 			if errors.Is(err, bridge.ErrNotInTime) {
-				log.Warn("not all was delivered in time; nothing is lost, it will be sent again", "timeout", cfg.ShutdownTimeout)
+				log.Warn("not all was delivered in time; nothing is lost, it will be sent again", "timeout", cfg.ShutdownTimeout,
+					"hint", "nothing to do if a collector is away; else give it more time with shutdown_timeout")
 				err = nil
 			}
 			if again {
-				if newer, err := reload(flags, cfg, log); err != nil {
+				if newer, err := reload(flags, cfg, log, seen); err != nil {
 					logRefused(log, flags, err)
 				} else {
 					next = newer
 				}
 			}
 			return next, err
-		case <-second.C:
+		case now := <-second.C:
+			tell.second(log, p.pulse, tally{now, service.Stats()}, p, followers)
 			for i, stream := range p.streams {
 				watched[i] = logCollector(log, cfg.Collectors[i].Name, stream.Stats(), watched[i])
 			}
 		case <-minute.C:
-			now := service.Stats()
-			log.Info("status", sinceLast(now, last, followers)...)
+			now := tally{time.Now(), service.Stats()}
+			log.Info("status", last.attributes(now, p, followers, false)...)
 			last = now
 			for i, stream := range p.streams {
 				clamped[i] = logClamped(log, &cfg.Collectors[i], stream.Stats().Clamped, clamped[i])
 			}
 		case <-ctx.Done():
 			ctx = context.WithoutCancel(ctx) // said once
+			tell.stopping(cfg.ShutdownTimeout)
+			seen.ending("it ends")
 			log.Info("stopping", "reason", "told to end", "timeout", cfg.ShutdownTimeout)
 		case err := <-damaged: // no more of it can be trusted; the next start sets it aside
+			tell.stopping(0)
 			cancel()
 			stop()
 			return nil, errors.Join(err, <-ended)
@@ -156,12 +161,15 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 				again = true
 				continue
 			}
-			if next, err = reload(flags, cfg, log); err != nil {
+			tell.reloading()
+			if next, err = reload(flags, cfg, log, seen); err != nil {
 				logRefused(log, flags, err)
+				tell.refused()
 				next = nil
 				continue
 			}
 			log.Info("stopping", "reason", "told to load the configuration again", "timeout", cfg.ShutdownTimeout)
+			seen.ending("it begins anew with another configuration")
 			stop()
 		}
 	}
@@ -169,7 +177,7 @@ func runOnce(ctx context.Context, stderr io.Writer, flags *configFlags, cfg conf
 
 // reload loads the configuration and sees whether it would do, as far as that
 // can be seen while the old one is at work.
-func reload(flags *configFlags, old config.Config, log *slog.Logger) (*config.Config, error) {
+func reload(flags *configFlags, old config.Config, log *slog.Logger, seen *observer) (*config.Config, error) {
 	cfg, err := flags.load()
 	if err != nil {
 		return nil, err
@@ -187,76 +195,7 @@ func reload(flags *configFlags, old config.Config, log *slog.Logger) (*config.Co
 	if err != nil {
 		return nil, err
 	}
-	return &cfg, p.close()
-}
-
-func logRefused(log *slog.Logger, flags *configFlags, err error) {
-	log.Error("the new configuration is not used, the old one goes on", "config", flags.file, "reason", err.Error())
-}
-
-func logReport(log *slog.Logger, cfg config.Config, r checkpoint.Report) {
-	if r.SetAside != "" {
-		log.Error("the state was damaged and is set aside; reading begins at start again", "file", r.SetAside, "reason", r.Reason.Error(), "start", cfg.Start.String())
-	}
-	if r.Header != nil {
-		log.Warn("a part of the state was damaged; what was delivered last may be sent again", "reason", r.Header.Error())
-	}
-	for _, m := range r.Moved {
-		log.Warn("an interface has another index now, the configuration gives its old one away", "mac", m.MAC.String(), "from", m.From, "to", m.To)
-	}
-}
-
-// logCollector says when a collector comes and goes.
-func logCollector(log *slog.Logger, name string, now, last exporter.StreamStats) exporter.StreamStats {
-	if now.LastError != nil && !now.LastErrorTime.Equal(last.LastErrorTime) {
-		attrs := []any{"collector", name, "reason", now.LastError.Error()}
-		if hint := hintOf(now.LastError); hint != "" {
-			attrs = append(attrs, "hint", hint)
-		}
-		if now.Connected && now.Connections == last.Connections {
-			log.Warn("the connection could not be renewed, the old one goes on", attrs...)
-		} else {
-			log.Warn("collector away, it is connected to again by and by", attrs...)
-		}
-	}
-	if now.Connected && now.Connections > last.Connections {
-		log.Info("collector connected", "collector", name, "records_sent_again", now.ResentRecords-last.ResentRecords)
-	}
-	return now
-}
-
-// logClamped says that a collector is told less than the truth.
-func logClamped(log *slog.Logger, c *config.Collector, now, last uint64) uint64 {
-	if now > last {
-		log.Warn("values were clamped", "collector", c.Name, "values", now-last,
-			"reason", c.Protocol+" cannot carry times of long ago, and netflow5 no large counters and interface indexes", "hint", "let the collector have ipfix, if it can")
-	}
-	return now
-}
-
-// sinceLast says how it goes, and how much came since the last time.
-func sinceLast(now, last bridge.ServiceStats, followers []*source.Follower) []any {
-	attrs := []any{
-		"tuples", now.Read.Tuples - last.Read.Tuples,
-		"rejected", now.Read.RejectedPieces() - last.Read.RejectedPieces(),
-		"bytes", now.BytesRead - last.BytesRead,
-	}
-	for _, f := range followers {
-		s := f.Stats()
-		group := []any{"flow_logs", s.FlowLogs, "blobs", s.Blobs, "undelivered", s.Undelivered}
-		if !s.Newest.IsZero() {
-			group = append(group, "behind", time.Since(s.Newest).Round(time.Second))
-		}
-		attrs = append(attrs, slog.Group(f.Name(), group...))
-	}
-	for i, l := range now.Lanes {
-		before := bridge.ServiceLaneStats{}
-		if i < len(last.Lanes) {
-			before = last.Lanes[i]
-		}
-		attrs = append(attrs, slog.Group(l.Name, "exported", l.Exported-before.Exported, "not_sent", l.NotSent-before.NotSent))
-	}
-	return attrs
+	return &cfg, errors.Join(p.close(), seen.prepare(cfg.Telemetry))
 }
 
 // configError is a part that cannot be made of what the configuration says.

@@ -49,11 +49,20 @@ func startDaemon(t *testing.T) *daemon {
 // startDaemonWith has another collector than a file, if there is a URL.
 func startDaemonWith(t *testing.T, url string) *daemon {
 	t.Helper()
+	return startDaemonConfigured(t, func(d *daemon) {
+		if url != "" {
+			d.write(t, "one", url, filepath.Join(d.dir, "state"))
+		}
+	})
+}
+
+// startDaemonConfigured lets the configuration be changed first.
+func startDaemonConfigured(t *testing.T, change func(*daemon)) *daemon {
+	t.Helper()
 	d := &daemon{dir: t.TempDir(), ended: make(chan int, 1)}
 	d.config = filepath.Join(d.dir, "flow2ipfix.yaml")
-	if d.configure(t, "one"); url != "" {
-		d.write(t, "one", url, filepath.Join(d.dir, "state"))
-	}
+	d.configure(t, "one")
+	change(d)
 	ctx, stop := context.WithCancel(t.Context())
 	d.stop = stop
 	go func() {
@@ -87,6 +96,7 @@ start: earliest
 state_dir: %q
 collectors: [{ name: %s, url: %q }]
 shutdown_timeout: 2s
+telemetry: { listen: "" }
 `, d.logs(), state, collector, url)
 	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"flow2ipfix/config"
 	"flow2ipfix/exporter"
 	"flow2ipfix/flowlog"
+	"flow2ipfix/telemetry"
 )
 
 const rootShort = "Azure flow logs to IPFIX"
@@ -90,7 +92,7 @@ and compares the sums of both sides. It needs no set-up and ends by itself.`
 
 const configLong = `Config reads the configuration without doing what it says: check says all that
 is wrong with it, dump prints what holds when defaults and the environment are
-filled in, schema tells an editor what may stand there.
+filled in, schema tells an editor what may stand there, reference tells a person.
 
 Secrets are read from where they lie, and never shown. Whether accounts and
 collectors can be reached is not asked.`
@@ -143,11 +145,12 @@ const replayExamples = `  flow2ipfix replay --collector udp://127.0.0.1:4739 PT1
 type ui struct {
 	out, err io.Writer
 	tty      bool // err is a terminal
+	journal  bool // err goes to systemd's journal
 }
 
 func newUI(out, errw io.Writer) *ui {
 	f, ok := errw.(*os.File)
-	return &ui{out: out, err: errw, tty: ok && term.IsTerminal(int(f.Fd()))}
+	return &ui{out: out, err: errw, tty: ok && term.IsTerminal(int(f.Fd())), journal: ok && isJournal(f, os.Getenv(journalStream))}
 }
 
 // hinted is an error that says what to do about it.
@@ -170,6 +173,7 @@ func hintOf(err error) string {
 	var h *hinted
 	var collector *exporter.Error
 	var state *checkpoint.Error
+	var listener *telemetry.Error
 	var wrong config.Errors
 	switch {
 	case errors.As(err, &usage):
@@ -180,6 +184,8 @@ func hintOf(err error) string {
 		return collector.Hint
 	case errors.As(err, &state):
 		return state.Hint
+	case errors.As(err, &listener):
+		return listener.Hint
 	case errors.As(err, &wrong):
 		return configHint
 	}
@@ -187,26 +193,32 @@ func hintOf(err error) string {
 }
 
 // fail says what ended the program.
-func (u *ui) fail(err error) { u.say("error", err, hintOf(err)) }
+func (u *ui) fail(err error) { u.say(slog.LevelError, "error", err, hintOf(err)) }
 
 // warn says what went wrong while the program goes on.
-func (u *ui) warn(err error, hint string) { u.say("warning", err, hint) }
+func (u *ui) warn(err error, hint string) { u.say(slog.LevelWarn, "warning", err, hint) }
 
-func (u *ui) say(level string, err error, hint string) {
+func (u *ui) say(level slog.Level, word string, err error, hint string) {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		u.notef("%s: %s", level, line)
+		u.write(level, word+": "+line)
 	}
 	if hint != "" {
-		u.notef("hint: %s", hint)
+		u.write(level, "hint: "+hint)
 	}
 }
 
-func (u *ui) notef(format string, args ...any) {
-	line := "flow2ipfix: " + fmt.Sprintf(format, args...) + "\n"
-	if u.tty {
-		line = "\r\x1b[K" + line // over the progress, which comes back below
+func (u *ui) notef(format string, args ...any) { u.write(slog.LevelInfo, fmt.Sprintf(format, args...)) }
+
+func (u *ui) write(level slog.Level, line string) {
+	switch {
+	case u.journal: // which knows who speaks
+		line = journalLevel(level) + line
+	case u.tty:
+		line = "\r\x1b[Kflow2ipfix: " + line // over the progress, which comes back below
+	default:
+		line = "flow2ipfix: " + line
 	}
-	_, _ = io.WriteString(u.err, line)
+	_, _ = io.WriteString(u.err, line+"\n")
 }
 
 func (u *ui) interrupted() { u.notef("interrupted") }
