@@ -161,7 +161,7 @@ func TestDomainsTakeTurns(t *testing.T) {
 			session, transport, c := sessionOf(t, cfg)
 			f := &fakeLink{repeat: true, all: true}
 			s := streamOf(t, cfg, func(context.Context) (link, error) { return f, nil })
-			for begin, n := time.Now(), 0; time.Since(begin) < 30*time.Second; n++ {
+			for begin, n := time.Now(), 0; time.Since(begin) < time.Minute; n++ {
 				domain := uint32(7)
 				if n == 0 {
 					domain = 8
