@@ -8,12 +8,12 @@ SHELL       := bash
 # A go.work above the tree, or go flags of the caller's, must not change what is
 # built. The version is stamped below, so git is not asked a second time by go.
 export GOWORK  := off
-export GOFLAGS := -buildvcs=false
+export GOFLAGS := -buildvcs=false -trimpath
 
 TOOLS    := $(CURDIR)/.tools
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS  := -X main.version=$(VERSION)
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 BENCH    ?= .
 KINDS    ?= vnet nsg
 RUNS     ?= 5
@@ -29,7 +29,7 @@ export PATH := $(TOOLS):$(PATH):/usr/sbin:/sbin
 # product must never link. "./..." does not go from one into the other.
 MODULES := . test
 
-STEPS := peers tools fmt-check vet lint build unit fuzz judges daemon service package-test
+STEPS := peers tools fmt-check vet lint build unit fuzz scenes
 
 .PHONY: help
 help: ## list the targets
@@ -41,7 +41,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/flow2ipfix
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/flow2ipfix ./cmd/flow2ipfix
+	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/flow2ipfix ./cmd/flow2ipfix
 
 .PHONY: test
 test: ## everything a change has to pass: all the steps below, in order
@@ -71,7 +71,7 @@ tools: $(TOOLS)/.tools.stamp $(TOOLS)/.golangci-lint.stamp $(TOOLS)/.goflow2.sta
 
 $(TOOLS)/.tools.stamp: tools/go.mod tools/go.sum
 	@mkdir -p $(TOOLS)
-	GOBIN=$(TOOLS) go -C tools install -trimpath tool
+	GOBIN=$(TOOLS) go -C tools install tool
 	@touch $@
 
 # Of Telegraf only the plugins that the tests use.
@@ -79,7 +79,7 @@ TAGS_telegraf := custom,inputs.netflow,outputs.file,serializers.json,serializers
 
 $(TOOLS)/.%.stamp: tools/%/go.mod tools/%/go.sum
 	@mkdir -p $(TOOLS)
-	GOBIN=$(TOOLS) go -C tools/$* install -trimpath -tags '$(TAGS_$*)' tool
+	GOBIN=$(TOOLS) go -C tools/$* install -tags '$(TAGS_$*)' tool
 	@touch $@
 
 .PHONY: fmt
@@ -94,7 +94,8 @@ fmt-check: tools ## say which files gofumpt would change
 
 .PHONY: vet
 vet: ## go vet
-	@for module in $(MODULES); do echo "go vet ./... in $$module"; go -C "$$module" vet ./...; done
+	@# As the binary is built, so that nothing is compiled a second time.
+	@for module in $(MODULES); do echo "go vet ./... in $$module"; CGO_ENABLED=0 go -C "$$module" vet ./...; done
 
 .PHONY: lint
 lint: tools ## staticcheck and golangci-lint
@@ -113,10 +114,19 @@ unit: ## the packages' own tests, with the race detector and in random order
 fuzz: ## every fuzz target of the tree for FUZZTIME
 	@test/fuzz.sh $(FUZZTIME)
 
+# These mostly wait for others, so that two at once take little more than half the
+# time.
+.PHONY: scenes
+scenes: tools ## judges, daemon, interop, service and package-test, two at a time
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target judges daemon interop service package-test
+
 .PHONY: judges
-judges: tools ## the whole program against real collectors and a real browser, and docs/RECIPES.md against nfdump
-	@# In their folders, so that go shows what they print: the collectors' versions.
+judges: tools ## the whole program against real collectors
+	@# In its folder, so that go shows what it prints: the collectors' versions.
 	cd test/judges && go test -count=1 -timeout 15m
+
+.PHONY: interop
+interop: tools ## the matrix of docs/COLLECTORS.md, docs/RECIPES.md, what collector-config prints, metrics, and the status page in a browser
 	@# The matrix mostly waits for nfacctd, which prints once a second.
 	cd test/interop && go test -count=1 -parallel 8 -timeout 5m
 	cd test/recipes && go test -count=1 -timeout 5m

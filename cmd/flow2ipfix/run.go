@@ -48,8 +48,14 @@ func runDaemon(ctx context.Context, stderr io.Writer, flags *configFlags) error 
 	signal.Notify(hangUp, syscall.SIGHUP)
 	defer signal.Stop(hangUp)
 	tell, seen := newHerald(), newObserver()
-	for {
+	for first := true; ; first = false {
 		next, err := runOnce(ctx, stderr, flags, cfg, hangUp, tell, seen)
+		var part *configError
+		if !first && errors.As(err, &part) {
+			// It was sound a moment ago: a file that is just being replaced, perhaps.
+			// Another start may find it so again, and code 78 would forbid that.
+			err = part.error
+		}
 		if next == nil || err != nil || ctx.Err() != nil {
 			tell.stopping(0)
 			return errors.Join(err, seen.close())

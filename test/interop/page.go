@@ -98,7 +98,7 @@ var versionNumber = regexp.MustCompile(`\d+\.\d+\.\d+`)
 // page writes the tables of docs/COLLECTORS.md.
 func (m *matrix) page() (string, error) {
 	p := &page{m: m}
-	fmt.Fprint(&p.b, "Written by `go test ./interop -update` in test/, and held to the collectors by `make judges`: one flow log is\n"+
+	fmt.Fprint(&p.b, "Written by `go test ./interop -update` in test/, and held to the collectors by `make interop`: one flow log is\n"+
 		"sent to each of them in every way that stands below, and what each shows is compared element by element.\n\n"+
 		"| collector | version |\n|---|---|\n")
 	for _, c := range show.Collectors() {

@@ -17,6 +17,7 @@ func Build(dir string) error {
 	Product = filepath.Join(dir, "flow2ipfix")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", Product, "./cmd/flow2ipfix")
 	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0") // as it is released
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build flow2ipfix: %w: %s", err, out)
 	}
