@@ -254,7 +254,8 @@ func (w *followed) failed(failed []failedHour, worked bool) error {
 	return nil
 }
 
-// remember asks State where the last run of the program had come to.
+// remember asks State where the last run of the program had come to. The times of
+// what it delivered are said from then on, even if the backend says nothing.
 func (w *followed) remember() error {
 	if w.ready {
 		return nil
@@ -272,6 +273,13 @@ func (w *followed) remember() error {
 		return fmt.Errorf("%w: %w", errState, err)
 	}
 	w.known, w.low, w.next, w.ready = known, low, low, true
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for name, cursor := range known {
+		if w.wants(name) {
+			w.see(&blob{cursor: cursor, delivered: cursor.Offset})
+		}
+	}
 	return nil
 }
 

@@ -88,8 +88,7 @@ func (w *followed) list(ctx context.Context, h *hour) (found bool, err error) {
 func (w *followed) meet(h *hour, name string) *blob {
 	cursor := w.known[name]
 	delete(w.known, name)
-	path, ok := ParsePath(name)
-	if !ok || !w.f.filter.blob(w.whole, path.MAC) {
+	if !w.wants(name) {
 		return nil
 	}
 	b := &blob{name: name, cursor: cursor, delivered: cursor.Offset}
@@ -101,6 +100,12 @@ func (w *followed) meet(h *hour, name string) *blob {
 	return b
 }
 
+// wants reports whether a blob of that name is to be read.
+func (w *followed) wants(name string) bool {
+	path, ok := ParsePath(name)
+	return ok && w.f.filter.blob(w.whole, path.MAC)
+}
+
 // late says that a blob changed so late that it might have been missed.
 func (w *followed) late(h *hour, b *blob, at time.Time) {
 	if at.After(h.end().Add(w.f.cfg.Grace)) {
@@ -110,8 +115,10 @@ func (w *followed) late(h *hour, b *blob, at time.Time) {
 }
 
 // delete forgets a blob that is gone. Should it come back, it is taken for
-// written anew.
+// written anew. To forget it may take a while, and there may be thousands: each
+// shows that it goes on.
 func (w *followed) delete(h *hour, b *blob) {
+	w.sign.Show()
 	b.gone, b.rewritten = true, true
 	b.failures, b.retry = 0, time.Time{}
 	w.f.counts.deleted.Add(1)

@@ -2,6 +2,7 @@ package source_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -101,4 +102,59 @@ func TestFollowerPulseOfABusyReader(t *testing.T) {
 		r.pass(time.Minute)
 		r.end()
 	})
+}
+
+// slowState takes a second to forget a blob.
+type slowState struct{ *memory }
+
+func (s slowState) Forget(name, blob string) error {
+	time.Sleep(time.Second)
+	return s.memory.Forget(name, blob)
+}
+
+// TestFollowerPulseWhileItForgets: it takes minutes to forget many blobs that are
+// gone; nothing is silent meanwhile, whether somebody looked when they went or not.
+func TestFollowerPulseWhileItForgets(t *testing.T) {
+	for _, running := range []bool{true, false} {
+		t.Run(fmt.Sprintf("running %v", running), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const gone = 400
+				r := newRig(t)
+				board := pulse.NewBoard()
+				r.cfg.Pulse, r.cfg.State = board, slowState{r.state}
+				r.log(sourcetest.Name(vnet, at(2, 0, 0), macA), "stays")
+				names := make([]string, gone)
+				for i := range names {
+					names[i] = sourcetest.Name(vnet, at(2, 0, 0), fmt.Sprintf("0022487%05X", i))
+					r.log(names[i], "goes")
+				}
+				r.start()
+				r.pass(time.Minute)
+				if !running {
+					r.end()
+				}
+				for _, name := range names {
+					if err := r.backend.Delete(t.Context(), name); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if !running {
+					r.start()
+				}
+				for range 10 {
+					since := time.Now()
+					r.pass(time.Minute)
+					if got := board.Silent(since); len(got) > 0 {
+						t.Fatalf("silent are %q", got)
+					}
+				}
+				forgot := take(r, &r.state.forgot)
+				slices.Sort(forgot)
+				if !slices.Equal(forgot, names) {
+					t.Errorf("%d blobs are forgotten, want the %d that are gone", len(forgot), gone)
+				}
+				r.end()
+			})
+		})
+	}
 }

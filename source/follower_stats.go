@@ -17,7 +17,8 @@ type FollowerStats struct {
 	OldestHour time.Time
 	// Newest is the time of the newest record that was read, Delivered of the newest
 	// that was delivered with all before it in its blob; also in an earlier run of
-	// the program, as far as State says. Zero if there was none.
+	// the program, as far as State says: nothing of hours that are finished, nor of
+	// flow logs that were not found yet. Zero if there was none.
 	Newest, Delivered time.Time
 	// Answered is when the Backend last said what there is, without an error.
 	Answered time.Time

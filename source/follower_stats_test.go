@@ -103,6 +103,67 @@ func TestFollowerSaysHowFar(t *testing.T) {
 	})
 }
 
+// TestFollowerSaysHowFarWithoutTheBackend: after a restart it is said how far was
+// delivered, of each flow log, before the backend says what there is. What was only
+// read does not count, nor what is not wanted any more.
+func TestFollowerSaysHowFarWithoutTheBackend(t *testing.T) {
+	for _, away := range []string{"Hours", "List"} {
+		t.Run(away, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t)
+				check := func(what string, want map[string]time.Time) {
+					t.Helper()
+					var newest time.Time
+					for _, s := range r.follow.FlowLogs() {
+						if !s.Newest.Equal(want[s.Name]) || !s.Delivered.Equal(want[s.Name]) {
+							t.Errorf("%s: newest %v, delivered %v of %s; want %v", what, s.Newest, s.Delivered, s.Name, want[s.Name])
+						}
+						if s.Newest.After(newest) {
+							newest = s.Newest
+						}
+					}
+					s := r.follow.Stats()
+					if s.FlowLogs != len(want) || s.Undelivered != 0 || !s.Newest.Equal(newest) || !s.Delivered.Equal(newest) {
+						t.Errorf("%s: %+v; want %v", what, s, newest)
+					}
+				}
+				one, two := sourcetest.Name(vnet, at(2, 0, 0), macA), sourcetest.Name(nsg, at(2, 0, 0), macA)
+				r.log(one, "1.a")
+				first := time.Now()
+				r.start()
+				r.pass(time.Minute)
+				r.log(two, "2.a")
+				second := time.Now()
+				r.pass(10 * time.Minute)
+				r.log(sourcetest.Name(vnet, at(2, 0, 0), macB), "not wanted later")
+				r.pass(time.Minute)
+				r.holding(true)
+				r.log(one, "1.b")
+				third := time.Now()
+				r.pass(time.Minute)
+				r.end()
+
+				r.holding(false)
+				r.backend.Before(func(_ context.Context, method, _ string) error {
+					if method == away {
+						return errors.New("away")
+					}
+					return nil
+				})
+				r.cfg.Exclude = []string{macB}
+				r.start()
+				check("at the start", map[string]time.Time{vnet: first, nsg: second})
+				r.pass(30 * time.Minute)
+				check("later", map[string]time.Time{vnet: first, nsg: second})
+				r.backend.Before(nil)
+				r.pass(10 * time.Minute)
+				check("when it is back", map[string]time.Time{vnet: third, nsg: second})
+				r.end()
+			})
+		})
+	}
+}
+
 // TestStatsOfMany: to ask how 10 000 network interfaces stand takes next to no time,
 // whether one flow log has them all or each has its own. (With the race detector
 // there are fewer.)
