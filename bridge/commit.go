@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flow2ipfix/internal/pulse"
@@ -35,6 +36,34 @@ type committer struct {
 	waiting []expected // in the order of id
 	// How often cursors were kept, and could not be.
 	commits, failures uint64
+
+	failing trouble
+}
+
+// trouble is a write to the state that is tried until it works. One goroutine
+// tells it how that goes, any may ask.
+type trouble struct {
+	now atomic.Pointer[failure]
+}
+
+// failure is nil while all is well.
+type failure struct {
+	since time.Time
+	err   error // of the last try
+}
+
+func (t *trouble) failed(err error) {
+	since := time.Now()
+	if before := t.now.Load(); before != nil {
+		since = before.since
+	}
+	t.now.Store(&failure{since, err})
+}
+
+func (t *trouble) over() {
+	if t.now.Load() != nil {
+		t.now.Store(nil)
+	}
 }
 
 type expected struct {
@@ -131,8 +160,11 @@ func (c *committer) commit(sources []Follower) error {
 		c.mu.Lock()
 		c.failures++
 		c.mu.Unlock()
-		return fmt.Errorf("keep what is delivered: %w", err)
+		err = fmt.Errorf("keep what is delivered: %w", err)
+		c.failing.failed(err)
+		return err
 	}
+	c.failing.over()
 	c.mu.Lock()
 	c.waiting = append(c.waiting[:0:0], c.waiting[n:]...)
 	c.commits++

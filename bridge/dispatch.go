@@ -121,8 +121,10 @@ func (s *Service) number(ctx context.Context, batches []*batch, sign *pulse.Sign
 	for {
 		err := s.numbers.number(batches...)
 		if err == nil {
+			s.numbersFail.over()
 			return nil
 		}
+		s.numbersFail.failed(err)
 		s.cfg.OnError(err)
 		sign.ShowFor(retryAfter)
 		select {

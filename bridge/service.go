@@ -89,6 +89,8 @@ type Service struct {
 	numbers numbering
 	commits committer
 
+	numbersFail trouble
+
 	mu    sync.Mutex
 	stats ServiceStats
 }
@@ -102,6 +104,13 @@ type ServiceStats struct {
 	Commits   uint64
 	// CommitErrors is how often cursors could not be kept.
 	CommitErrors uint64
+	// StateFailing is since when something cannot be kept, StateError why: cursors,
+	// or the indexes of new interfaces. Zero and nil while all can be.
+	StateFailing time.Time
+	StateError   error
+	// Stopped says that no flow leaves for that reason any more: it is that of a new
+	// interface, or there is too much to be kept.
+	Stopped bool
 	// Decoders is how many blobs can be decoded at once, Decoding how many are.
 	Decoders, Decoding int
 	Lanes              []ServiceLaneStats
@@ -361,7 +370,17 @@ func (s *Service) Stats() ServiceStats {
 	}
 	s.commits.mu.Lock()
 	st.Commits, st.CommitErrors = s.commits.commits, s.commits.failures
+	full := len(s.commits.waiting) >= maxWaiting
 	s.commits.mu.Unlock()
+	if f := s.commits.failing.now.Load(); f != nil {
+		st.StateFailing, st.StateError, st.Stopped = f.since, f.err, full
+	}
+	if f := s.numbersFail.now.Load(); f != nil {
+		if st.StateFailing.IsZero() || f.since.Before(st.StateFailing) {
+			st.StateFailing = f.since
+		}
+		st.StateError, st.Stopped = f.err, true // this is what stops it
+	}
 	st.Decoders = cap(s.reading)
 	st.Decoding = st.Decoders - len(s.reading)
 	return st

@@ -61,16 +61,58 @@ func TestServiceStoreFails(t *testing.T) {
 				t.Errorf("said %d times, delivered %v", said, f.delivered)
 			}
 			mu.Unlock()
+			if st := s.Stats(); time.Since(st.StateFailing) < 50*time.Second || time.Since(st.StateFailing) > time.Minute || !errors.Is(st.StateError, store.err) || st.Stopped {
+				t.Errorf("after a minute: failing since %v: %v, stopped %t", st.StateFailing, st.StateError, st.Stopped)
+			}
 			store.fail(nil)
 			time.Sleep(2 * retryAfter)
 			if !f.isDelivered() {
 				t.Error("not delivered")
 			}
+			wantStateWell(t, s)
 		}); err != nil {
 			t.Fatal(err)
 		}
 	})
 }
+
+func wantStateWell(t *testing.T, s *Service) {
+	t.Helper()
+	if st := s.Stats(); !st.StateFailing.IsZero() || st.StateError != nil || st.Stopped {
+		t.Errorf("failing since %v: %v, stopped %t", st.StateFailing, st.StateError, st.Stopped)
+	}
+}
+
+// TestServiceStopsWhenFull: when too much waits to be kept, it says that nothing
+// leaves any more.
+func TestServiceStopsWhenFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{err: errors.New("disk full")}
+		if err := service(t, ServiceConfig{
+			Sources: []Follower{newFeed(recordsOf("a", 10))}, Store: store, Lanes: []ServiceLane{{Name: "one", Stream: newAway()}},
+			OnError: func(error) {},
+		}, func(s *Service) {
+			time.Sleep(3 * retryAfter)
+			s.commits.mu.Lock()
+			kept := s.commits.waiting
+			s.commits.waiting = append(kept[:len(kept):len(kept)], make([]expected, maxWaiting)...)
+			s.commits.mu.Unlock()
+			if st := s.Stats(); !st.Stopped || !errors.Is(st.StateError, store.err) {
+				t.Errorf("%v, stopped %t", st.StateError, st.Stopped)
+			}
+			s.commits.mu.Lock()
+			s.commits.waiting = kept
+			s.commits.mu.Unlock()
+			store.fail(nil)
+			time.Sleep(2 * retryAfter)
+			wantStateWell(t, s)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+var errDiskFull = errors.New("disk full")
 
 // refusing numbers no interface for a while.
 type refusing struct {
@@ -81,7 +123,7 @@ type refusing struct {
 func (r *refusing) Index(mac flowlog.MAC) (uint32, error) {
 	if r.left > 0 {
 		r.left--
-		return 0, errors.New("disk full")
+		return 0, errDiskFull
 	}
 	return r.MemoryInterfaces.Index(mac)
 }
@@ -97,12 +139,17 @@ func TestServiceWaitsForIndexes(t *testing.T) {
 			Sources: []Follower{f}, Store: &memory{}, Lanes: []ServiceLane{{Name: "one", Stream: c}},
 			Interfaces: &refusing{left: 3},
 			OnError:    func(error) { said++ },
-		}, func(*Service) {
+		}, func(s *Service) {
+			begin := time.Now()
 			time.Sleep(retryAfter)
 			if c.count() != 0 {
 				t.Errorf("%d records left", c.count())
 			}
+			if st := s.Stats(); st.StateFailing.Sub(begin).Abs() > time.Second || !errors.Is(st.StateError, errDiskFull) || !st.Stopped {
+				t.Errorf("failing since %v: %v, stopped %t", st.StateFailing, st.StateError, st.Stopped)
+			}
 			time.Sleep(4 * retryAfter)
+			wantStateWell(t, s)
 		}); err != nil {
 			t.Fatal(err)
 		}

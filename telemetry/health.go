@@ -25,6 +25,14 @@ func (s *Snapshot) unready(now time.Time) []string {
 	for _, stage := range s.Stalled {
 		missing = append(missing, stage+" shows no sign of life")
 	}
+	if !s.StateFailing.IsZero() {
+		stops := "flows stop by and by until it can"
+		if s.StateStopped {
+			stops = "flows stop until it can"
+		}
+		reason := withReason("the state cannot be written since "+s.StateFailing.UTC().Format(time.RFC3339), s.StateError, s.StateHint)
+		missing = append(missing, reason+"; "+stops)
+	}
 	for i := range s.Sources {
 		f := &s.Sources[i]
 		var problem string

@@ -94,12 +94,12 @@ func ofAzure(read func(s *SourceState, emit emitter)) func(*Snapshot, time.Time,
 }
 
 // foreign are metrics of client_golang that the dashboard shows: of the process and
-// of the Go runtime, in which there are more.
+// of the Go runtime, in which there are more. process_start_time_seconds is not one
+// of them: it is made of /proc/stat, which the unit hides (ProcSubset=pid).
 var foreign = []Metric{
 	{Name: "process_cpu_seconds_total", Counter: true, Help: "Processor time that was used."},
 	{Name: "process_resident_memory_bytes", Help: "Memory that the process has, as the kernel sees it."},
 	{Name: "process_open_fds", Help: "Open files and connections."},
-	{Name: "process_start_time_seconds", Help: "When the process began, in Unix time."},
 	{Name: "go_goroutines", Help: "Goroutines."},
 	{Name: "go_memstats_heap_inuse_bytes", Help: "Memory of the heap that is in use."},
 }

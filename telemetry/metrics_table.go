@@ -16,7 +16,7 @@ and examples/grafana (a dashboard). Beside them there are:
 | Path | What it answers |
 |---|---|
 | ` + "`/healthz`" + ` | 200 while the process and its stages are alive, or else 503 and which stage shows no sign of life. A collector or an account that is away does not count: to begin anew would not help. |
-| ` + "`/readyz`" + ` | 200 while all is read and sent; 503 while it starts, reloads or stops, while a required collector is not connected or a source does not answer, and which. |
+| ` + "`/readyz`" + ` | 200 while all is read and sent; 503 while it starts, reloads or stops, while a required collector is not connected, a source does not answer or the state cannot be written, and which. |
 | ` + "`/`, `/status.json`" + ` | The status page, and the same for programs. |
 | ` + "`/debug/pprof/`" + ` | Profiles of the program; only with ` + "`telemetry.pprof: true`" + `. |
 
@@ -39,7 +39,15 @@ var serviceMetrics = []Metric{
 		read: func(s *Snapshot, _ time.Time, emit emitter) { emit(1, s.Version, s.GoVersion) },
 	},
 	{
-		Name: "flow2ipfix_service_ready", Help: "1 while /readyz says so: all is read and sent, and each required collector is connected.",
+		Name: "flow2ipfix_start_time_seconds", Help: "When the process began, in Unix time.",
+		read: func(s *Snapshot, _ time.Time, emit emitter) {
+			if !s.Started.IsZero() {
+				emit(float64(s.Started.UnixMilli()) / 1000)
+			}
+		},
+	},
+	{
+		Name: "flow2ipfix_service_ready", Help: "1 while /readyz says so: all is read and sent, each required collector is connected, and the state can be written.",
 		read: func(s *Snapshot, now time.Time, emit emitter) { emit(zeroOne(len(s.unready(now)) == 0)) },
 	},
 	{
@@ -132,8 +140,18 @@ var checkpointMetrics = []Metric{
 		read: of(func(s *Snapshot) uint64 { return s.Commits }),
 	},
 	{
-		Name: "flow2ipfix_checkpoint_commit_errors_total", Counter: true, Help: "How often that failed. It is tried again; nothing is lost, but more would be sent twice after a crash.",
+		Name: "flow2ipfix_checkpoint_commit_errors_total", Counter: true, Help: "How often that failed. It is tried again and nothing is lost, but flows stop by and by, and after a crash more would be sent twice.",
 		read: of(func(s *Snapshot) uint64 { return s.CommitErrors }),
+	},
+	{
+		Name: "flow2ipfix_state_failing_seconds", Help: "For how long the state cannot be written, be it what is delivered or the indexes of new interfaces; 0 if it can. Flows stop, at once if there is a new interface, until it can.",
+		read: func(s *Snapshot, now time.Time, emit emitter) {
+			if s.StateFailing.IsZero() {
+				emit(0)
+				return
+			}
+			emit(max(0, now.Sub(s.StateFailing).Seconds()))
+		},
 	},
 	{
 		Name: "flow2ipfix_checkpoint_interfaces", Help: "Network interfaces that have an index.",

@@ -178,6 +178,8 @@ func TestScrape(t *testing.T) {
 		"flow2ipfix_source_lag_seconds source=" + s.Sources[1].Name:                               fmt.Sprint(epoch.Sub(s.Sources[1].Delivered).Seconds()),
 		"flow2ipfix_collector_pacing_wait_seconds_total collector=" + s.Collectors[0].Name:        fmt.Sprint(s.Collectors[0].PacingWait.Seconds()),
 		"flow2ipfix_collector_skipped_tuples_total collector=" + s.Collectors[1].Name + " rule=b": fmt.Sprint(s.Collectors[1].SkippedTuples["b"]),
+		"flow2ipfix_start_time_seconds":                                                           fmt.Sprint(float64(s.Started.Unix())),
+		"flow2ipfix_state_failing_seconds":                                                        fmt.Sprint(epoch.Sub(s.StateFailing).Seconds()),
 		"flow2ipfix_service_ready":                                                                "0", // there are stalled stages
 	} {
 		if got[series] != want {
@@ -199,18 +201,18 @@ func inTable(name string) bool {
 func TestEmptyScrape(t *testing.T) {
 	got := scrape(t, Snapshot{Sources: []SourceState{{Name: "s", Kind: KindDirectory}}, Collectors: []CollectorState{{Name: "c"}}}, epoch)
 	for series := range got {
-		for _, absent := range []string{"_lag_seconds", "timestamp", "_age_", "azure"} {
+		for _, absent := range []string{"_lag_seconds", "timestamp", "start_time", "_age_", "azure"} {
 			if strings.HasPrefix(series, prefix) && strings.Contains(series, absent) {
 				t.Errorf("%s is %s", series, got[series])
 			}
 		}
 	}
-	if got["flow2ipfix_collector_connected collector=c"] != "0" || got["flow2ipfix_source_flow_logs source=s"] != "0" {
+	if got["flow2ipfix_state_failing_seconds"] != "0" || got["flow2ipfix_collector_connected collector=c"] != "0" || got["flow2ipfix_source_flow_logs source=s"] != "0" {
 		t.Errorf("got %v", got)
 	}
 }
 
-var nameForm = regexp.MustCompile(`^flow2ipfix_(build|service|reader|source|azure|collector|checkpoint)_[a-z_]*[a-z]$`)
+var nameForm = regexp.MustCompile(`^flow2ipfix_((build|service|reader|source|azure|collector|checkpoint|state)_[a-z_]*[a-z]|start_time_seconds)$`)
 
 // TestNames: as STYLE says; promtool says more, of a real scrape (test/telemetry).
 func TestNames(t *testing.T) {

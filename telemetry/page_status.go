@@ -29,7 +29,11 @@ type Status struct {
 	Reloads       uint64     `json:"reloads"`
 	Ready         bool       `json:"ready"` // it reads and sends; false while it starts, reloads and stops
 	Stalled       []string   `json:"stages_stalled"`
-	Summary       Summary    `json:"summary"`
+
+	StateError   *ErrorStatus `json:"state_error"`   // why the state cannot be written, and since when; null if it can
+	StateStopped bool         `json:"state_stopped"` // no flow leaves any more for that
+
+	Summary Summary `json:"summary"`
 
 	LagSeconds     *float64 `json:"lag_seconds"`
 	FlowsPerSecond *float64 `json:"flows_per_second"` // of the last minute
@@ -165,9 +169,12 @@ func newStatus(s Snapshot, h *History, now time.Time) Status {
 		Time: now, Version: plain(s.Version, shownNameBytes), GoVersion: plain(s.GoVersion, shownNameBytes),
 		Started: s.Started.UTC(), UptimeSeconds: int64(max(0, now.Sub(s.Started)).Seconds()),
 		Reloaded: known(s.Reloaded), Reloads: s.Restarts, Ready: s.Ready,
-		Stalled: append([]string{}, s.Stalled...),
+		Stalled: append([]string{}, s.Stalled...), StateStopped: s.StateStopped,
 		Sources: []SourceStatus{}, Collectors: []CollectorStatus{}, Warnings: []WarningStatus{}, History: []HistoryMinute{},
 		Read: ReadStatus{Bytes: s.BytesRead, Records: s.Records, Tuples: s.Tuples, ByState: counts(s.ByState), LeftOut: counts(s.LeftOut)},
+	}
+	if !s.StateFailing.IsZero() {
+		st.StateError = &ErrorStatus{known(s.StateFailing), plain(s.StateError, shownTextBytes), plain(s.StateHint, shownTextBytes)}
 	}
 	if lag, ok := lagOf(s.Sources, now); ok {
 		st.LagSeconds = seconds(lag)

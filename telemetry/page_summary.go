@@ -42,11 +42,14 @@ const (
 	// recentFor is how long something that happened once is worth a word at the
 	// top of the page.
 	recentFor = 5 * time.Minute
+	// triedAgain is how soon a source is tried again at the latest, with some time
+	// for the try: until then its last error still stands.
+	triedAgain = 6 * time.Minute
 )
 
 // summarize says how the daemon is.
 func summarize(st *Status, notReady string) Summary {
-	found := slices.Concat(stageFindings(st), collectorFindings(st), sourceFindings(st), lagFindings(st), logFindings(st))
+	found := slices.Concat(stageFindings(st), stateFindings(st), collectorFindings(st), sourceFindings(st), lagFindings(st), logFindings(st))
 	slices.SortStableFunc(found, func(a, b Finding) int { return severity(b.State) - severity(a.State) })
 	s := Summary{State: stateOK, Also: []Finding{}}
 	switch {
@@ -125,6 +128,24 @@ func stageFindings(st *Status) []Finding {
 	}}
 }
 
+func stateFindings(st *Status) []Finding {
+	e := st.StateError
+	if e == nil {
+		return nil
+	}
+	f := Finding{
+		State: stateProblem, Text: "the state cannot be written since " + clock(st.Time, *e.Time) + " UTC, and flows stop by and by until it can: " + e.Text,
+		ToDo: "free space on the disk of state_dir, and see that the service's user may write there; nothing is lost, and it goes on by itself",
+	}
+	if st.StateStopped {
+		f.Text = strings.Replace(f.Text, "flows stop by and by until it can", "flows stop until it can", 1)
+	}
+	if e.Hint != "" {
+		f.ToDo = e.Hint + "; nothing is lost, and it goes on by itself"
+	}
+	return []Finding{f}
+}
+
 func collectorFindings(st *Status) []Finding {
 	var found []Finding
 	for i := range st.Collectors {
@@ -151,10 +172,9 @@ func sourceFindings(st *Status) []Finding {
 	var found []Finding
 	for i := range st.Sources {
 		s := &st.Sources[i]
-		recent := s.Error != nil && s.Error.Time != nil && st.Time.Sub(*s.Error.Time) < recentFor
-		silent := recent && (s.Answered == nil || s.Answered.Before(*s.Error.Time)) // since the error
+		recent, silent := failing(st, s)
 		switch {
-		case recent && (s.LagSeconds == nil || duration(*s.LagSeconds) > lateAfter), silent && s.Answered != nil && st.Time.Sub(*s.Answered) > silence:
+		case (recent || silent) && (s.LagSeconds == nil || duration(*s.LagSeconds) > lateAfter), silent && s.Answered != nil && st.Time.Sub(*s.Answered) > silence:
 			found = append(found, Finding{stateProblem, "source " + s.Name + " cannot be read as it should: " + s.Error.Text, s.Error.Hint, false})
 		case silent:
 			found = append(found, Finding{stateWarning, "source " + s.Name + " did not answer " + ago(st.Time, *s.Error.Time) + ": " + s.Error.Text, s.Error.Hint, false})
@@ -168,6 +188,16 @@ func sourceFindings(st *Status) []Finding {
 	return found
 }
 
+// failing says whether a source had an error that still stands: silent if it has
+// not answered since, however long ago that was.
+func failing(st *Status, s *SourceStatus) (recent, silent bool) {
+	if s.Error == nil || s.Error.Time == nil {
+		return false, false
+	}
+	at := *s.Error.Time
+	return st.Time.Sub(at) < triedAgain, s.Answered == nil || s.Answered.Before(at)
+}
+
 // lagFindings says which sources are behind, and on whose side that is.
 func lagFindings(st *Status) []Finding {
 	var found []Finding
@@ -178,8 +208,16 @@ func lagFindings(st *Status) []Finding {
 		}
 		f := Finding{State: stateWarning, Text: "source " + s.Name + " is " + durationText(duration(*s.LagSeconds)) + " behind", saysLag: true}
 		waiting := slices.ContainsFunc(st.Collectors, func(c CollectorStatus) bool { return c.Required && c.State != connected })
+		recent, silent := failing(st, s)
+		delivered := s.Newest != nil && s.Delivered != nil && !s.Delivered.Before(*s.Newest) && s.Undelivered == 0
 		switch {
-		case s.Newest != nil && s.Delivered != nil && !s.Delivered.Before(*s.Newest) && s.Undelivered == 0:
+		case st.StateError != nil:
+			f.Text += ", and the state cannot be written"
+			f.ToDo = "see to the state first; it catches up by itself"
+		case silent, recent && delivered:
+			f.Text += ", and cannot be read as it should"
+			f.ToDo = "see to the error of the source first; it catches up by itself"
+		case delivered:
 			f.Text += ": all that was found is delivered, and Azure wrote nothing newer"
 			f.ToDo = "see in the Azure portal whether the flow log is enabled and the network has traffic"
 			if s.Kind != "azure" {
@@ -203,6 +241,9 @@ func lagFindings(st *Status) []Finding {
 func logFindings(st *Status) []Finding {
 	for i := range st.Warnings {
 		w := &st.Warnings[i]
+		if st.StateError != nil && strings.Contains(w.Text, st.StateError.Text) {
+			continue // said already
+		}
 		if w.Level == "error" && w.Time != nil && st.Time.Sub(*w.Time) < recentFor {
 			return []Finding{{stateWarning, "an error was logged " + ago(st.Time, *w.Time) + ": " + w.Text, "see the log around that time", false}}
 		}

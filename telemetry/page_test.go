@@ -88,6 +88,7 @@ func TestPageEscapes(t *testing.T) {
 	const hostile = "\"><script>alert(1)</script><img src=x onerror=alert(1)>' {{.}} \u202e\x00\xff</title></svg>"
 	s := troubled()
 	s.NotReady, s.Version, s.GoVersion = hostile, hostile, hostile
+	s.StateFailing, s.StateError, s.StateHint = noon, hostile, hostile
 	for i := range s.Sources {
 		f := &s.Sources[i]
 		f.Name, f.Kind, f.Place, f.LastError, f.Hint, f.LastErrorTime = hostile, hostile, hostile, hostile, hostile, noon
@@ -161,6 +162,7 @@ func TestPageHeaders(t *testing.T) {
 
 func TestStatusJSON(t *testing.T) {
 	s := troubled()
+	s.StateFailing, s.StateError, s.StateHint = noon, "disk full", "free some space"
 	w := ask(t, s, lived(s), "GET", "/status.json")
 	if got := w.Header().Get("Content-Type"); got != "application/json" {
 		t.Errorf("the type is %q", got)
@@ -184,7 +186,8 @@ func TestStatusJSON(t *testing.T) {
 		sources.flow_logs_worst.lag_seconds sources.flow_logs_worst.last_error sources.flow_logs_worst.name sources.flow_logs_worst.newest_delivered
 		sources.flow_logs_worst.newest_read sources.flow_logs_worst.short_name sources.hours_open sources.interfaces sources.kind sources.lag_seconds
 		sources.last_error.hint sources.last_error.text sources.last_error.time sources.list_errors sources.name sources.newest_delivered sources.newest_hour
-		sources.newest_read sources.oldest_hour sources.place sources.read_errors stages_stalled started summary.also summary.state summary.text summary.to_do time uptime_seconds
+		sources.newest_read sources.oldest_hour sources.place sources.read_errors stages_stalled started state_error.hint state_error.text state_error.time state_stopped
+		summary.also.state summary.also.text summary.also.to_do summary.state summary.text summary.to_do time uptime_seconds
 		version warnings.count warnings.level warnings.text warnings.time`)
 	got := map[string]bool{}
 	leaves("", doc, got)
@@ -273,6 +276,54 @@ func TestSummary(t *testing.T) {
 			func(s *Snapshot) { s.Sources[0].LastError, s.Sources[0].LastErrorTime = "503", ago(time.Minute) },
 			"ok", "It runs and is 1 min behind; 12 flow logs are followed, and both collectors are connected.", "", 0,
 		},
+		"refused, tried again soon": {
+			func(s *Snapshot) {
+				f := &s.Sources[0]
+				f.LastError, f.Hint, f.LastErrorTime, f.Answered, f.Newest, f.Delivered = "403", "open the firewall", ago(time.Minute), ago(3*time.Hour), ago(3*time.Hour), ago(3*time.Hour)
+			},
+			"problem", "It runs and is 3 h behind, but source prod cannot be read as it should: 403.", "open the firewall", 1,
+		},
+		"refused, tried again late": {
+			func(s *Snapshot) {
+				f := &s.Sources[0]
+				f.LastError, f.Hint, f.LastErrorTime, f.Answered, f.Newest, f.Delivered = "403", "open the firewall", ago(310*time.Second), ago(3*time.Hour), ago(3*time.Hour), ago(3*time.Hour)
+			},
+			"problem", "It runs and is 3 h behind, but source prod cannot be read as it should: 403.", "open the firewall", 1,
+		},
+		"refused from the beginning": {
+			func(s *Snapshot) {
+				s.Sources[0] = SourceState{Name: "prod", Kind: "azure", LastError: "403", Hint: "open the firewall", LastErrorTime: ago(time.Hour)}
+			},
+			"problem", "It runs and has delivered nothing yet, but source prod cannot be read as it should: 403.", "open the firewall", 0,
+		},
+		"lists, but cannot read": {
+			func(s *Snapshot) {
+				f := &s.Sources[0]
+				f.LastError, f.LastErrorTime, f.Newest, f.Delivered = "403", ago(310*time.Second), ago(3*time.Hour), ago(3*time.Hour)
+			},
+			"problem", "It runs and is 3 h behind, but source prod cannot be read as it should: 403.", "", 1,
+		},
+		"an old error, and nothing newer": {
+			func(s *Snapshot) {
+				f := &s.Sources[0]
+				f.LastError, f.LastErrorTime, f.Newest, f.Delivered = "403", ago(30*time.Minute), ago(time.Hour), ago(time.Hour)
+			},
+			"warning", "It runs, but source prod is 1 h behind: all that was found is delivered, and Azure wrote nothing newer.", "portal", 0,
+		},
+		"state fails": {
+			func(s *Snapshot) {
+				s.StateFailing, s.StateError = ago(20*time.Minute), "disk full"
+				s.Warnings = []Warning{{ago(time.Second), "ERROR", "the state cannot be written; reason: disk full", 4}}
+			},
+			"problem", "It runs and is 1 min behind, but the state cannot be written since 02:54:15 UTC, and flows stop by and by until it can: disk full.", "free space on the disk of state_dir", 0,
+		},
+		"state fails and all stops": {
+			func(s *Snapshot) {
+				s.StateFailing, s.StateError, s.StateHint, s.StateStopped = ago(20*time.Minute), "read-only", "mount it anew", true
+				s.Sources[0].Newest, s.Sources[0].Delivered = ago(time.Hour), ago(time.Hour)
+			},
+			"problem", "It runs and is 1 h behind, but the state cannot be written since 02:54:15 UTC, and flows stop until it can: read-only.", "mount it anew", 1,
+		},
 		"nothing there": {
 			func(s *Snapshot) { s.Sources[0] = SourceState{Name: "prod", Kind: "azure", Answered: noon} },
 			"warning", "It runs and has delivered nothing yet, but no flow log was found in source prod.", "doctor", 0,
@@ -313,6 +364,11 @@ func TestSummary(t *testing.T) {
 			got := newStatus(s, NewHistory(), noon).Summary
 			if got.State != tc.state || plainSpaces(got.Text) != tc.text || !strings.Contains(got.ToDo, tc.todo) || len(got.Also) != tc.also {
 				t.Errorf("got %+v\nwant %s: %s", got, tc.state, tc.text)
+			}
+			for _, f := range got.Also {
+				if strings.Contains(f.Text, "nothing newer") || strings.Contains(f.Text, "as fast as it can") {
+					t.Errorf("it also says %s", f.Text)
+				}
 			}
 		})
 	}

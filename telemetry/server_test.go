@@ -94,6 +94,12 @@ func TestHealth(t *testing.T) {
 		{"failed for long", func(s *Snapshot) {
 			s.Sources[0].Answered, s.Sources[0].LastError, s.Sources[0].LastErrorTime = now.Add(-time.Hour), "500", now
 		}, "healthy\n", "not ready: source prod has not answered for 1h0m0s: 500\n"},
+		{"state fails", func(s *Snapshot) {
+			s.StateFailing, s.StateError, s.StateHint = epoch, "disk full", "free some space"
+		}, "healthy\n", "not ready: the state cannot be written since 2026-11-21T12:00:00Z: disk full (free some space); flows stop by and by until it can\n"},
+		{"state fails and all stops", func(s *Snapshot) {
+			s.StateFailing, s.StateError, s.StateStopped = epoch, "disk full", true
+		}, "healthy\n", "not ready: the state cannot be written since 2026-11-21T12:00:00Z: disk full; flows stop until it can\n"},
 		{"reads for long", func(s *Snapshot) {
 			s.Sources[0].Answered, s.Sources[0].LastError, s.Sources[0].LastErrorTime = now.Add(-time.Hour), "500", now.Add(-2*time.Hour)
 		}, "healthy\n", "ready\n"},

@@ -36,6 +36,10 @@ type Snapshot struct {
 	LeftOut          map[string]uint64 // tuples that were read but not handed on: delivered before, before start
 	Commits          uint64
 	CommitErrors     uint64
+	StateFailing     time.Time // since when the state cannot be written; zero if it can
+	StateError       string
+	StateHint        string // what to do about StateError
+	StateStopped     bool   // no flow leaves any more until it can be written
 	Restarts         uint64 // reloads of the configuration
 	RejectExamples   []RejectExample
 	Warnings         []Warning // the latest first

@@ -242,9 +242,10 @@ func (r *running) snapshot(now time.Time) telemetry.Snapshot {
 		BytesRead: st.BytesRead, Records: st.Read.Records, Tuples: st.Read.Tuples,
 		ByState: map[string]uint64{}, RejectedPieces: map[string]uint64{}, LeftOut: map[string]uint64{},
 		RejectedTuples: st.Read.Rejected[flowlog.PieceTuple], UnknownVersions: st.Read.UnknownVersions,
-		Commits: st.Commits, CommitErrors: st.CommitErrors,
+		Commits: st.Commits, CommitErrors: st.CommitErrors, StateFailing: st.StateFailing, StateStopped: st.Stopped,
 		DecodersBusy: st.Decoding, DecodersCount: st.Decoders, StateInterfaces: r.store.Interfaces().Len(),
 	}
+	s.StateError, s.StateHint = errorWords(st.StateError)
 	for i, n := range st.ByState {
 		s.ByState[stateNames[i]] = n
 	}
