@@ -29,7 +29,7 @@ export PATH := $(TOOLS):$(PATH):/usr/sbin:/sbin
 # product must never link. "./..." does not go from one into the other.
 MODULES := . test
 
-STEPS := peers tools fmt-check vet lint build unit fuzz scenes
+STEPS := peers tools fmt-check lint build checks
 
 .PHONY: help
 help: ## list the targets
@@ -98,10 +98,9 @@ vet: ## go vet
 	@for module in $(MODULES); do echo "go vet ./... in $$module"; CGO_ENABLED=0 go -C "$$module" vet ./...; done
 
 .PHONY: lint
-lint: tools ## staticcheck and golangci-lint
+lint: tools ## golangci-lint, with vet and staticcheck in it
 	@golangci-lint config verify --config $(CURDIR)/.golangci.yml
 	@rc=0; for module in $(MODULES); do \
-		echo "staticcheck ./... in $$module"; (cd "$$module" && staticcheck ./...) || rc=1; \
 		echo "golangci-lint run in $$module"; (cd "$$module" && golangci-lint run --config $(CURDIR)/.golangci.yml ./...) || rc=1; \
 	done; exit $$rc
 
@@ -114,11 +113,11 @@ unit: ## the packages' own tests, with the race detector and in random order
 fuzz: ## every fuzz target of the tree for FUZZTIME
 	@test/fuzz.sh $(FUZZTIME)
 
-# These mostly wait for others, so that two at once take little more than half the
-# time.
-.PHONY: scenes
-scenes: tools ## judges, daemon, interop, service and package-test, two at a time
-	@$(MAKE) --no-print-directory -j 2 --output-sync=target judges daemon interop service package-test
+# Half of these compute and half wait for others, so that three at once take a
+# little more than half the time.
+.PHONY: checks
+checks: tools ## unit, fuzz, judges, daemon, interop, service and package-test, three at a time
+	@$(MAKE) --no-print-directory -j 3 --output-sync=target unit judges daemon interop service package-test fuzz
 
 .PHONY: judges
 judges: tools ## the whole program against real collectors

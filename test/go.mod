@@ -12,8 +12,6 @@ require (
 	github.com/Shopify/toxiproxy/v2 v2.12.0
 	github.com/hashicorp/hcl/v2 v2.24.0
 	github.com/rs/zerolog v1.33.0
-	github.com/tree-sitter-grammars/tree-sitter-bicep v1.1.0
-	github.com/tree-sitter/go-tree-sitter v0.25.0
 	github.com/vmware/go-ipfix v0.17.0
 	go.yaml.in/yaml/v3 v3.0.5
 	golang.org/x/sync v0.24.0
@@ -36,7 +34,6 @@ require (
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/mattn/go-colorable v0.1.13 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
-	github.com/mattn/go-pointer v0.0.1 // indirect
 	github.com/mitchellh/go-wordwrap v1.0.1 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/pierrec/lz4/v4 v4.1.28 // indirect
