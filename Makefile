@@ -8,6 +8,9 @@ SHELL       := bash
 # A go.work above the tree, or go flags of the caller's, must not change what is
 # built. The version is stamped below, so git is not asked a second time by go.
 export GOWORK  := off
+# Without C, as the program is released; the race detector alone needs it. One way for
+# all means that nothing is compiled twice.
+export CGO_ENABLED := 0
 export GOFLAGS := -buildvcs=false -trimpath
 
 TOOLS    := $(CURDIR)/.tools
@@ -41,7 +44,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/flow2ipfix
-	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/flow2ipfix ./cmd/flow2ipfix
+	go build -ldflags '$(LDFLAGS)' -o bin/flow2ipfix ./cmd/flow2ipfix
 
 .PHONY: test
 test: ## everything a change has to pass: all the steps below, in order
@@ -94,8 +97,7 @@ fmt-check: tools ## say which files gofumpt would change
 
 .PHONY: vet
 vet: ## go vet
-	@# As the binary is built, so that nothing is compiled a second time.
-	@for module in $(MODULES); do echo "go vet ./... in $$module"; CGO_ENABLED=0 go -C "$$module" vet ./...; done
+	@for module in $(MODULES); do echo "go vet ./... in $$module"; go -C "$$module" vet ./...; done
 
 .PHONY: lint
 lint: tools ## golangci-lint, with vet and staticcheck in it
