@@ -32,7 +32,7 @@ export PATH := $(TOOLS):$(PATH):/usr/sbin:/sbin
 # product must never link. "./..." does not go from one into the other.
 MODULES := . test
 
-STEPS := peers tools fmt-check lint build checks
+STEPS := peers tools fmt-check lint build unit fuzz judges daemon others
 
 .PHONY: help
 help: ## list the targets
@@ -115,12 +115,6 @@ unit: ## the packages' own tests, with the race detector and in random order
 fuzz: ## every fuzz target of the tree for FUZZTIME
 	@test/fuzz.sh $(FUZZTIME)
 
-# Half of these compute and half wait for others, so that three at once take a
-# little more than half the time.
-.PHONY: checks
-checks: tools ## unit, fuzz, judges, daemon, interop, service and package-test, three at a time
-	@$(MAKE) --no-print-directory -j 3 --output-sync=target unit judges daemon interop service package-test fuzz
-
 .PHONY: judges
 judges: tools ## the whole program against real collectors
 	@# In its folder, so that go shows what it prints: the collectors' versions.
@@ -167,6 +161,12 @@ $(TOOLS)/debian-12.tar: test/packages/base.sh
 .PHONY: package-test
 package-test: $(TOOLS)/.nfpm.stamp $(TOOLS)/debian-12.tar ## the packages: the same bytes twice, lintian and rpmlint, installed, upgraded, removed, purged
 	cd test/packages && go test -count=1 -timeout 10m
+
+# These stand being two at a time. judges and daemon do not: datagrams get lost, and
+# deadlines pass, where a collector does not get its share of the machine.
+.PHONY: others
+others: tools ## interop, service and package-test, two at a time
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target interop service package-test
 
 .PHONY: bench
 bench: ## the packages' benchmarks, the product against the yardstick, and 10 000 interfaces
