@@ -2,11 +2,13 @@ package source_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"flow2ipfix/source"
 	"flow2ipfix/source/sourcetest"
 )
 
@@ -251,6 +253,48 @@ func TestTouched(t *testing.T) {
 		r.want("records", &r.got, "a")
 		r.want("events", &r.events, "flow log found")
 		r.wantLow(vnet, at(3, 0, 0))
+		r.end()
+	})
+}
+
+// early is a Backend that answers the first Open while the blob is written: with
+// the content from before and the ETag from after, as Azurite may.
+type early struct {
+	*sourcetest.Memory
+	write func() source.Info
+}
+
+func (e *early) Open(ctx context.Context, name string, offset int64) (io.ReadCloser, source.Info, error) {
+	body, info, err := e.Memory.Open(ctx, name, offset)
+	if e.write != nil {
+		info.ETag = e.write().ETag
+		e.write = nil
+	}
+	return body, info, err
+}
+
+// TestETagTooEarly: the ETag alone does not say that there is nothing new.
+func TestETagTooEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.log(nameA, "a")
+		r.cfg.Backend = &early{r.backend, func() source.Info {
+			r.log(nameA, "b")
+			infos, err := r.backend.List(t.Context(), vnet, at(2, 0, 0))
+			if err != nil || len(infos) != 1 {
+				t.Errorf("list: %v, %v", infos, err)
+			}
+			return infos[0]
+		}}
+		r.start()
+		r.want("records at once", &r.got, "a")
+		r.pass(2 * time.Minute)
+		r.want("records", &r.got, "b")
+		r.backend.Calls()
+		r.pass(10 * time.Minute)
+		if calls := r.backend.Calls(); calls["Open"] > 0 {
+			t.Errorf("a blob with nothing new: %v", calls)
+		}
 		r.end()
 	})
 }

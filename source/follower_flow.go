@@ -55,6 +55,7 @@ type blob struct {
 	name      string
 	size      int64 // as it was last listed or opened, and so is etag
 	etag      string
+	ended     int64  // the size that it had when it was last read to its end; 0 if that was not since the start
 	cursor    Cursor // how far it was read; changed under mu
 	delivered int64  // under mu
 	behind    bool   // read further than delivered; under mu
@@ -69,11 +70,13 @@ type blob struct {
 }
 
 // hasNews reports whether a blob has something that was not read yet, or another
-// content. What was read to its end with the ETag that it has now has none; if that
-// is not known, the two bytes at its end are taken for its foot.
+// content. What was read to its end with the ETag and the size that it has now has
+// none: an answer may carry the ETag of a write that came in between and not its
+// content, as Azurite's does. If no end is known, the two bytes at the end are taken
+// for the blob's foot.
 func (b *blob) hasNews() bool {
 	if b.cursor.ETag != "" {
-		return b.cursor.ETag != b.etag
+		return b.cursor.ETag != b.etag || b.size != b.ended && b.hasRest()
 	}
 	return b.hasRest() || b.size < b.cursor.Offset
 }

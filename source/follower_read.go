@@ -149,6 +149,7 @@ func (w *followed) took(ctx context.Context, h *hour, b *blob, s *stretch, curso
 	}
 	if s.opened && s.ended && err == nil {
 		b.cursor.ETag = s.Info.ETag
+		b.ended = s.Info.Size
 	}
 	w.mu.Unlock()
 	if s.opened {
