@@ -14,7 +14,7 @@ const batchFlows = 2048
 // batchRecords bounds a batch of records that hold next to no flows.
 const batchRecords = 512
 
-// giantFlows is how many flows make a batch so large (7 MiB) that no second one
+// giantFlows is how many flows make a batch so large (6 MiB) that no second one
 // is decoded before it has left.
 const giantFlows = 64 << 10
 

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flow2ipfix/flowlog"
+	"flow2ipfix/internal/ipaddr"
 	"flow2ipfix/templates"
 )
 
@@ -71,7 +72,7 @@ func TestIPv4Only(t *testing.T) {
 		} {
 			f := flow(change)
 			if v6 {
-				f.Source, f.Destination = netip.MustParseAddr("fd00::4"), netip.MustParseAddr("2001:db8::9")
+				f.IPv6, f.Source, f.Destination = true, ipaddr.MustParse("fd00::4"), ipaddr.MustParse("2001:db8::9")
 			}
 			flows = append(flows, f)
 		}

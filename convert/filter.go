@@ -47,8 +47,9 @@ func (f *Filter) Oldest() int64 {
 
 // has reports whether one of the prefixes chooses a flow.
 func (f *Filter) has(flow *flowlog.Flow) bool {
+	source, destination := flow.Source.Netip(flow.IPv6), flow.Destination.Netip(flow.IPv6)
 	for _, p := range f.Prefixes {
-		if p.Contains(flow.Source) || p.Contains(flow.Destination) {
+		if p.Contains(source) || p.Contains(destination) {
 			return true
 		}
 	}

@@ -95,7 +95,7 @@ func (p *Policy) Records(o *Origin, oldest int64, f *flowlog.Flow, out *[MaxReco
 	case f.State == flowlog.StateNone:
 		event = templates.FlowCreated
 	}
-	if p.IPv4Only && !f.Source.Is4() {
+	if p.IPv4Only && f.IPv6 {
 		return 0, SkippedIPv6
 	}
 	r := &out[0]
@@ -108,7 +108,7 @@ func (p *Policy) Records(o *Origin, oldest int64, f *flowlog.Flow, out *[MaxReco
 	r.Packets, r.Octets = f.PacketsSent, f.BytesSent
 	r.ReversePackets, r.ReverseOctets = 0, 0
 	r.Context = &o.Context
-	r.Protocol = f.Protocol
+	r.Protocol, r.IPv6 = f.Protocol, f.IPv6
 	r.Encryption = uint8(f.Encryption)         // of the same numbers
 	r.FlowState = templates.FlowState(f.State) // in the same order
 	r.FirewallEvent = event
@@ -161,7 +161,7 @@ func (p *Policy) deny(r *templates.Record, f *flowlog.Flow) {
 // protocol, without options and payload.
 func smallestPacket(f *flowlog.Flow) uint64 {
 	size := uint64(20)
-	if !f.Source.Is4() {
+	if f.IPv6 {
 		size = 40
 	}
 	switch f.Protocol {

@@ -8,12 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flow2ipfix/flowlog"
+	"flow2ipfix/internal/ipaddr"
 	"flow2ipfix/templates"
 )
 
 func flow(change func(*flowlog.Flow)) flowlog.Flow {
 	f := flowlog.Flow{
-		Source: netip.MustParseAddr("10.0.0.4"), Destination: netip.MustParseAddr("192.0.2.9"),
+		Source: ipaddr.MustParse("10.0.0.4"), Destination: ipaddr.MustParse("192.0.2.9"),
 		SourcePort: 50000, DestinationPort: 443, Protocol: 6,
 		Time: 2000, Start: 1000, Direction: flowlog.Outbound, State: flowlog.Continue,
 		PacketsSent: 3, BytesSent: 300, PacketsReceived: 2, BytesReceived: 2000, Counters: 15,
@@ -28,7 +29,7 @@ func flow(change func(*flowlog.Flow)) flowlog.Flow {
 // source>destination start-end packets/octets direction in>out event status.
 func text(r templates.Record) string {
 	return fmt.Sprintf("%s>%s %d-%d %d/%d %s %d>%d event %d status %d",
-		netip.AddrPortFrom(r.Source, r.SourcePort), netip.AddrPortFrom(r.Destination, r.DestinationPort),
+		netip.AddrPortFrom(r.Source.Netip(r.IPv6), r.SourcePort), netip.AddrPortFrom(r.Destination.Netip(r.IPv6), r.DestinationPort),
 		r.Start, r.End, r.Packets, r.Octets, [...]string{"ingress", "egress"}[r.Direction], r.Ingress, r.Egress,
 		r.FirewallEvent, r.ForwardingStatus)
 }
@@ -36,7 +37,7 @@ func text(r templates.Record) string {
 func TestRecords(t *testing.T) {
 	const there = "10.0.0.4:50000>192.0.2.9:443"
 	v6 := func(f *flowlog.Flow) {
-		f.Source, f.Destination = netip.MustParseAddr("fd00::4"), netip.MustParseAddr("2001:db8::9")
+		f.IPv6, f.Source, f.Destination = true, ipaddr.MustParse("fd00::4"), ipaddr.MustParse("2001:db8::9")
 	}
 	deny := func(f *flowlog.Flow) {
 		f.Denied, f.State = true, flowlog.StateNone

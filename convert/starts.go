@@ -193,14 +193,14 @@ func (s *Starts) keep(e entry) {
 // protocol. It is never 0.
 func (s *Starts) hash(nic uint64, f *flowlog.Flow) uint64 {
 	rest := nic ^ (uint64(f.Protocol)<<32 | uint64(f.SourcePort)<<16 | uint64(f.DestinationPort))
-	if f.Source.Is4() {
-		source, destination := f.Source.As4(), f.Destination.As4()
-		pair := uint64(binary.BigEndian.Uint32(source[:]))<<32 | uint64(binary.BigEndian.Uint32(destination[:]))
+	if !f.IPv6 {
+		pair := uint64(f.Source.V4())<<32 | uint64(f.Destination.V4())
 		return max(mix(pair^s.seed[0], rest), 1)
 	}
-	source, destination := f.Source.As16(), f.Destination.As16()
-	h := mix(binary.BigEndian.Uint64(source[:])^s.seed[0], binary.BigEndian.Uint64(source[8:])^rest)
-	h = mix(binary.BigEndian.Uint64(destination[:])^h, binary.BigEndian.Uint64(destination[8:])^s.seed[1])
+	hi, lo := f.Source.Words()
+	h := mix(hi^s.seed[0], lo^rest)
+	hi, lo = f.Destination.Words()
+	h = mix(hi^h, lo^s.seed[1])
 	return max(h, 1)
 }
 

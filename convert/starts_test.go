@@ -1,13 +1,12 @@
 package convert
 
 import (
-	"encoding/binary"
-	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"flow2ipfix/flowlog"
+	"flow2ipfix/internal/ipaddr"
 	"flow2ipfix/templates"
 )
 
@@ -59,7 +58,7 @@ func named(name string) flowlog.Flow {
 func TestStartsTellsFlowsApart(t *testing.T) {
 	base := named("x")
 	base.State, base.Time = flowlog.Begin, 100
-	other := netip.MustParseAddr("10.9.9.9")
+	other := ipaddr.MustParse("10.9.9.9")
 	for name, change := range map[string]func(*flowlog.Flow, *flowlog.MAC){
 		"source":           func(f *flowlog.Flow, _ *flowlog.MAC) { f.Source = other },
 		"destination":      func(f *flowlog.Flow, _ *flowlog.MAC) { f.Destination = other },
@@ -122,9 +121,7 @@ func manyFlows(n int, state flowlog.State, time int64) []flowlog.Flow {
 	flows := make([]flowlog.Flow, n)
 	for i := range flows {
 		f := flow(nil)
-		var a [4]byte
-		binary.BigEndian.PutUint32(a[:], 10<<24|uint32(i>>8))
-		f.Source, f.SourcePort, f.State, f.Time = netip.AddrFrom4(a), uint16(i&255), state, time
+		f.Source, f.SourcePort, f.State, f.Time = ipaddr.From4(10<<24|uint32(i>>8)), uint16(i&255), state, time
 		flows[i] = f
 	}
 	return flows

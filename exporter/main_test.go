@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"flow2ipfix/internal/ipaddr"
 	"flow2ipfix/templates"
 )
 
@@ -25,8 +25,8 @@ func generic(tb testing.TB) *templates.Set {
 }
 
 var (
-	v4 = templates.Record{Source: netip.MustParseAddr("10.0.0.4"), Destination: netip.MustParseAddr("192.0.2.9"), Packets: 1, Octets: 40}
-	v6 = templates.Record{Source: netip.MustParseAddr("fd00::4"), Destination: netip.MustParseAddr("2001:db8::9"), Packets: 1, Octets: 60}
+	v4 = templates.Record{Source: ipaddr.MustParse("10.0.0.4"), Destination: ipaddr.MustParse("192.0.2.9"), Packets: 1, Octets: 40}
+	v6 = templates.Record{IPv6: true, Source: ipaddr.MustParse("fd00::4"), Destination: ipaddr.MustParse("2001:db8::9"), Packets: 1, Octets: 60}
 )
 
 // fakeTransport keeps what it is sent, and when.

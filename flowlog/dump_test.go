@@ -98,7 +98,7 @@ func flowText(f Flow) string {
 	if f.Denied {
 		decision = "D"
 	}
-	return fmt.Sprintf("%d %s>%s %d>%d p%d %c%c%s e%d %s/%s %s/%s", f.Time, f.Source, f.Destination, f.SourcePort, f.DestinationPort,
+	return fmt.Sprintf("%d %s>%s %d>%d p%d %c%c%s e%d %s/%s %s/%s", f.Time, f.Source.Netip(f.IPv6), f.Destination.Netip(f.IPv6), f.SourcePort, f.DestinationPort,
 		f.Protocol, "IO"[f.Direction], "-BCE"[f.State], decision, f.Encryption,
 		counter(HasPacketsSent, f.PacketsSent), counter(HasBytesSent, f.BytesSent),
 		counter(HasPacketsReceived, f.PacketsReceived), counter(HasBytesReceived, f.BytesReceived))

@@ -3,8 +3,9 @@ package flowlog
 import (
 	"encoding/binary"
 	"math/bits"
-	"net/netip"
 	"unsafe"
+
+	"flow2ipfix/internal/ipaddr"
 )
 
 // This file is the hottest code of the program. It reads the tuples that are
@@ -192,7 +193,7 @@ func fastTuple(kind Kind, in []byte, i int, f *Flow) (int, bool) {
 	f.Source, f.Destination = source, destination
 	f.SourcePort, f.DestinationPort = uint16(sourcePort), uint16(destPort)
 	f.Protocol, f.Direction, f.State, f.Encryption = uint8(protocol), direction, state, encryption
-	f.Counters, f.Denied = present, denied
+	f.Counters, f.Denied, f.IPv6 = present, denied, false
 	return i + int(end), true
 }
 
@@ -256,15 +257,13 @@ func digits(b text, from, to uint64) (n, bad uint64) {
 
 // address reads an IPv4 address that begins at from, and whose three dots and
 // comma stand at dot1, dot2, dot3 and to. Unless it is one, bad is not 0.
-func address(b text, from, dot1, dot2, dot3, to uint64) (a netip.Addr, bad uint64) {
+func address(b text, from, dot1, dot2, dot3, to uint64) (a ipaddr.Addr, bad uint64) {
 	n0, bad0 := octet(b, from, dot1)
 	n1, bad1 := octet(b, dot1+1, dot2)
 	n2, bad2 := octet(b, dot2+1, dot3)
 	n3, bad3 := octet(b, dot3+1, to)
 	between := (b.at(dot1) ^ '.') | (b.at(dot2) ^ '.') | (b.at(dot3) ^ '.') | (b.at(to) ^ ',')
-	var v4 [4]byte
-	binary.BigEndian.PutUint32(v4[:], n0<<24|n1<<16|n2<<8|n3)
-	return netip.AddrFrom4(v4), uint64(bad0|bad1|bad2|bad3) | uint64(between)
+	return ipaddr.From4(n0<<24 | n1<<16 | n2<<8 | n3), uint64(bad0|bad1|bad2|bad3) | uint64(between)
 }
 
 // octet returns the number that stands in b[from:to]. Unless that is 1 to 3

@@ -6,7 +6,7 @@
 // flow becomes (package convert): no network, no Azure SDK, no configuration.
 package flowlog
 
-import "net/netip"
+import "flow2ipfix/internal/ipaddr"
 
 // Kind tells which of Azure's two record shapes a flow stood in. The shape
 // decides how a tuple is read, never its number of fields: both have tuples of
@@ -98,7 +98,7 @@ const (
 // Source is the side that opened the flow and Destination the side that
 // answered, whatever the direction; "sent" runs from source to destination.
 type Flow struct {
-	Source, Destination netip.Addr // both IPv4 or both IPv6, without zone
+	Source, Destination ipaddr.Addr
 
 	// Time is when the tuple was made, in milliseconds since the Unix epoch.
 	// NSG flow logs write whole seconds.
@@ -121,6 +121,7 @@ type Flow struct {
 	Encryption Encryption
 	Counters   Counters
 	Denied     bool
+	IPv6       bool // both addresses are of IPv6, else of IPv4
 }
 
 // Group is a stretch of a record's flows that share an access rule.
@@ -169,7 +170,7 @@ type Batch struct {
 	flows  []Flow
 }
 
-// keepFlows is how many flows a batch keeps room for after a Reset (112 bytes
+// keepFlows is how many flows a batch keeps room for after a Reset (96 bytes
 // each). A batch that one giant record blew up gives the memory back.
 const keepFlows = 32 << 10
 

@@ -87,7 +87,7 @@ func checkTuple(t *testing.T, kind Kind, tuple string) {
 // reads.
 func isUsual(kind Kind, tuple string, f Flow) bool {
 	fields := strings.Split(tuple, ",")
-	if len(fields) != 13 || !f.Source.Is4() || len(fields[0]) != map[Kind]int{VNet: 13, NSG: 10}[kind] || fields[0][0] == '0' || fields[8] == "" || f.Encryption == EncryptionOther {
+	if len(fields) != 13 || f.IPv6 || len(fields[0]) != map[Kind]int{VNet: 13, NSG: 10}[kind] || fields[0][0] == '0' || fields[8] == "" || f.Encryption == EncryptionOther {
 		return false
 	}
 	for _, i := range []int{3, 4, 5, 9, 10, 11, 12} {

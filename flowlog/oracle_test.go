@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"flow2ipfix/internal/ipaddr"
 )
 
 // The oracles say slowly and plainly what a tuple and a blob mean. They share
@@ -38,16 +40,20 @@ func tupleOracle(kind Kind, text string) (Flow, Reason) {
 	default:
 		return f, BadTime
 	}
-	for _, dst := range []*netip.Addr{&f.Source, &f.Destination} {
+	families := map[bool]bool{}
+	for _, dst := range []*ipaddr.Addr{&f.Source, &f.Destination} {
 		s, ok := field()
 		if !ok {
 			return f, BadFieldCount
 		}
-		if *dst, err = netip.ParseAddr(s); err != nil || dst.Zone() != "" {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
 			return f, BadAddress
 		}
+		*dst, f.IPv6 = ipaddr.From(a), a.Is6()
+		families[f.IPv6] = true
 	}
-	if f.Source.BitLen() != f.Destination.BitLen() {
+	if len(families) > 1 {
 		return f, MixedAddresses
 	}
 	for _, dst := range []*uint16{&f.SourcePort, &f.DestinationPort} {

@@ -3,6 +3,8 @@ package flowlog
 import (
 	"net/netip"
 	"unsafe"
+
+	"flow2ipfix/internal/ipaddr"
 )
 
 // The tuple parsers read from a slice in which a '"' stands behind the tuple, or
@@ -155,16 +157,17 @@ func parseHead(b []byte, i int, f *Flow) (int, Reason) {
 	if b[i] != ',' {
 		return i, endOr(b[i], BadTime)
 	}
-	if f.Source, i, ok = parseAddr(b, i+1); !ok {
+	if f.Source, f.IPv6, i, ok = parseAddr(b, i+1); !ok {
 		return i, BadAddress
 	}
 	if b[i] != ',' {
 		return i, endOr(b[i], BadAddress)
 	}
-	if f.Destination, i, ok = parseAddr(b, i+1); !ok {
+	ipv6 := false
+	if f.Destination, ipv6, i, ok = parseAddr(b, i+1); !ok {
 		return i, BadAddress
 	}
-	if f.Source.Is4() != f.Destination.Is4() {
+	if ipv6 != f.IPv6 {
 		return i, MixedAddresses
 	}
 	if b[i] != ',' {
@@ -259,7 +262,7 @@ func parseUint(b []byte, i int) (uint64, int, bool) {
 
 // parseAddr reads an IPv4 address in dotted decimal, or an IPv6 address
 // without brackets and zone.
-func parseAddr(b []byte, i int) (netip.Addr, int, bool) {
+func parseAddr(b []byte, i int) (addr ipaddr.Addr, ipv6 bool, next int, ok bool) {
 	start := i
 	colons := 0
 	for {
@@ -272,15 +275,18 @@ func parseAddr(b []byte, i int) (netip.Addr, int, bool) {
 		i++
 	}
 	if b[i] == 0 {
-		return netip.Addr{}, i, false // the window ends within it; the error below would allocate
+		return addr, false, i, false // the window ends within it; the error below would allocate
 	}
 	if i-start > len("ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255") {
-		return netip.Addr{}, i, false
+		return addr, false, i, false
 	}
 	// ParseAddr keeps nothing of its argument for an address without a zone,
 	// and '%' cannot be in it: the string may stand on the window's memory.
 	a, err := netip.ParseAddr(unsafe.String(&b[start], i-start))
-	return a, i, err == nil
+	if err != nil {
+		return addr, false, i, false
+	}
+	return ipaddr.From(a), a.Is6(), i, true
 }
 
 func isHex(c byte) bool {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+
+	"flow2ipfix/internal/ipaddr"
 )
 
 // put writes the fields of one part.
@@ -14,13 +16,13 @@ func put(b []byte, steps []step, r *Record, epoch int64) {
 		case coreRun:
 			putCore((*[coreRunLength]byte)(at), r)
 		case sourceIPv4:
-			*(*[4]byte)(at) = r.Source.As4()
+			r.Source.Put4((*[4]byte)(at))
 		case destinationIPv4:
-			*(*[4]byte)(at) = r.Destination.As4()
+			r.Destination.Put4((*[4]byte)(at))
 		case sourceIPv6:
-			*(*[16]byte)(at) = r.Source.As16()
+			r.Source.Put16((*[16]byte)(at))
 		case destinationIPv6:
-			*(*[16]byte)(at) = r.Destination.As16()
+			r.Destination.Put16((*[16]byte)(at))
 		case sourcePort:
 			binary.BigEndian.PutUint16(at, r.SourcePort)
 		case destinationPort:
@@ -90,9 +92,9 @@ func put(b []byte, steps []step, r *Record, epoch int64) {
 		case flowID:
 			binary.BigEndian.PutUint64(at, hashFlow(r))
 		case ipVersion:
-			at[0] = 6
-			if r.Source.Is4() {
-				at[0] = 4
+			at[0] = 4
+			if r.IPv6 {
+				at[0] = 6
 			}
 		case encryption:
 			at[0] = r.Encryption
@@ -155,16 +157,17 @@ func text(r *Record, s source) string {
 // hashFlow returns a number that both records of a flow have, and that stays the
 // same from day to day: the sum, which knows no order, of a hash of each end.
 func hashFlow(r *Record) uint64 {
-	a := hashEnd(r.Source.As16(), r.SourcePort)
-	b := hashEnd(r.Destination.As16(), r.DestinationPort)
+	a := hashEnd(r.Source, r.SourcePort)
+	b := hashEnd(r.Destination, r.DestinationPort)
 	var mac [8]byte
 	m := r.context().MAC
 	copy(mac[:], m[:])
 	return mix(a+b, binary.BigEndian.Uint64(mac[:])^uint64(r.Protocol)<<8^0x9E3779B97F4A7C15)
 }
 
-func hashEnd(a [16]byte, port uint16) uint64 {
-	h := mix(binary.BigEndian.Uint64(a[:8])^0xA0761D6478BD642F, binary.BigEndian.Uint64(a[8:])^0xE7037ED1A0B428DB)
+func hashEnd(a ipaddr.Addr, port uint16) uint64 {
+	hi, lo := a.Words()
+	h := mix(hi^0xA0761D6478BD642F, lo^0xE7037ED1A0B428DB)
 	return mix(h^uint64(port), 0x8EBC6AF09C88C6E3)
 }
 

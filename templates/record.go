@@ -1,12 +1,16 @@
 package templates
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"flow2ipfix/internal/ipaddr"
+)
 
 // Record is a flow record as far as any template here can carry it: the values
 // of all information elements that this program can fill.
 type Record struct {
-	Source, Destination netip.Addr // of the same family
-	Start, End          int64      // milliseconds since the Unix epoch
+	Source, Destination ipaddr.Addr
+	Start, End          int64 // milliseconds since the Unix epoch
 
 	// Packets and Octets are what went from Source to Destination since Start
 	// (deltas); Octets include headers.
@@ -30,6 +34,7 @@ type Record struct {
 	ForwardingStatus ForwardingStatus // what happened to its packets
 	Encryption       uint8            // value of azureEncryption
 	FlowState        FlowState        // value of azureFlowState
+	IPv6             bool             // both addresses are of IPv6, else of IPv4
 }
 
 // Context is what the flow records of one interface, rule and flow log have in

@@ -123,15 +123,15 @@ func (s *Set) TellsDenied() bool {
 // For returns the template for a flow record.
 func (s *Set) For(r *Record) *Template {
 	if s.BiflowIPv4 != nil && r.bidirectional() {
-		if r.Source.Is4() {
-			return s.BiflowIPv4
+		if r.IPv6 {
+			return s.BiflowIPv6
 		}
-		return s.BiflowIPv6
+		return s.BiflowIPv4
 	}
-	if r.Source.Is4() {
-		return s.IPv4
+	if r.IPv6 {
+		return s.IPv6
 	}
-	return s.IPv6
+	return s.IPv4
 }
 
 // Templates returns all templates of flow records.

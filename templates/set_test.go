@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"flow2ipfix/internal/ipaddr"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -112,7 +114,7 @@ func full4() Record {
 
 func full6() Record {
 	r := full4()
-	r.Source, r.Destination = netip.MustParseAddr("fd00::6"), netip.MustParseAddr("2001:db8::1")
+	r.IPv6, r.Source, r.Destination = true, ipaddr.MustParse("fd00::6"), ipaddr.MustParse("2001:db8::1")
 	return r
 }
 

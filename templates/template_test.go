@@ -3,12 +3,13 @@ package templates
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vmware/go-ipfix/pkg/entities"
 	"github.com/vmware/go-ipfix/pkg/registry"
+
+	"flow2ipfix/internal/ipaddr"
 )
 
 func generic(tb testing.TB) *Set {
@@ -22,7 +23,7 @@ func generic(tb testing.TB) *Set {
 
 func record4() Record {
 	return Record{
-		Source: netip.MustParseAddr("10.0.0.6"), Destination: netip.MustParseAddr("192.0.2.180"),
+		Source: ipaddr.MustParse("10.0.0.6"), Destination: ipaddr.MustParse("192.0.2.180"),
 		Start: 1663146000000, End: 1663146003606,
 		Packets: 3, Octets: 1<<40 + 767, ReversePackets: 99, ReverseOctets: 99,
 		SourcePort: 23956, DestinationPort: 443, Ingress: 0x01020304, Egress: 17,
@@ -32,7 +33,7 @@ func record4() Record {
 
 func record6() Record {
 	r := record4()
-	r.Source, r.Destination = netip.MustParseAddr("fd00::6"), netip.MustParseAddr("2001:db8::1")
+	r.IPv6, r.Source, r.Destination = true, ipaddr.MustParse("fd00::6"), ipaddr.MustParse("2001:db8::1")
 	return r
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"flow2ipfix/internal/collect"
+	"flow2ipfix/internal/ipaddr"
 	"flow2ipfix/templates"
 )
 
@@ -78,7 +79,7 @@ func TestCollectKnowsEveryElement(t *testing.T) {
 				t.Fatal(err)
 			}
 			record := templates.Record{
-				Source: netip.MustParseAddr("2001:db8::1"), Destination: netip.MustParseAddr("2001:db8::2"), ReverseOctets: 1,
+				IPv6: true, Source: ipaddr.MustParse("2001:db8::1"), Destination: ipaddr.MustParse("2001:db8::2"), ReverseOctets: 1,
 			}
 			flow := all.For(&record)
 			message = appendSet(message, flow.ID, flow.Append(nil, &record, 0))

@@ -59,11 +59,11 @@ func TestImportDirections(t *testing.T) {
 		"collectorside":       {"templates"},
 		"config":              {"config/strict", "internal/secret", "templates"},
 		"config/strict":       {"internal/secret"},
-		"convert":             {"flowlog", "templates"},
+		"convert":             {"flowlog", "internal/ipaddr", "templates"},
 		"exporter":            {"exporter/message", "internal/pulse", "templates"},
 		"exporter/message":    {"templates"},
-		"flowlog":             {},
-		"templates":           {},
+		"flowlog":             {"internal/ipaddr"},
+		"templates":           {"internal/ipaddr"},
 		"source":              {"internal/pulse"},
 		"source/azblob":       {"internal/secret", "source"},
 		"source/dir":          {"source"},
@@ -72,12 +72,13 @@ func TestImportDirections(t *testing.T) {
 		"packaging/inventory": {},
 		"internal/collect":    {},
 		"internal/flowgen":    {},
+		"internal/ipaddr":     {},
 		"internal/pulse":      {},
 		"internal/secret":     {},
 		"systemd":             {},
 		"telemetry":           {},
 	}
-	pure := []string{"flowlog", "convert", "templates", "exporter/message", "collectorside"}
+	pure := []string{"flowlog", "convert", "internal/ipaddr", "templates", "exporter/message", "collectorside"}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "flow2ipfix/...") {
 		path, imports, _ := strings.Cut(line, " ")
 		path = strings.TrimPrefix(path, "flow2ipfix/")

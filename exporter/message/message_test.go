@@ -3,13 +3,13 @@ package message
 import (
 	"encoding/hex"
 	"fmt"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"flow2ipfix/internal/ipaddr"
 	"flow2ipfix/templates"
 )
 
@@ -27,7 +27,7 @@ var noon = time.Unix(1_700_000_000, 0)
 
 func flow() templates.Record {
 	return templates.Record{
-		Source: netip.MustParseAddr("10.0.0.6"), Destination: netip.MustParseAddr("192.0.2.180"),
+		Source: ipaddr.MustParse("10.0.0.6"), Destination: ipaddr.MustParse("192.0.2.180"),
 		Start: 1_699_999_940_123, End: 1_699_999_990_456, Packets: 3, Octets: 767,
 		SourcePort: 23956, DestinationPort: 443, Ingress: 17, Protocol: 6,
 		FirewallEvent: templates.FlowUpdate, ForwardingStatus: templates.Forwarded,
@@ -36,7 +36,7 @@ func flow() templates.Record {
 
 func flow6() templates.Record {
 	r := flow()
-	r.Source, r.Destination = netip.MustParseAddr("fd00::6"), netip.MustParseAddr("2001:db8::1")
+	r.IPv6, r.Source, r.Destination = true, ipaddr.MustParse("fd00::6"), ipaddr.MustParse("2001:db8::1")
 	return r
 }
 

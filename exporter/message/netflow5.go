@@ -23,7 +23,7 @@ var ErrIPv6 = errors.New("netflow5 carries no IPv6: such flows must be skipped b
 
 // Parts returns how many records r takes with NetFlow version 5.
 func Parts(r *templates.Record) (int, error) {
-	if !r.Source.Is4() || !r.Destination.Is4() {
+	if r.IPv6 {
 		return 0, ErrIPv6
 	}
 	most := max(r.Packets, r.Octets)
@@ -51,8 +51,8 @@ func (m *Message) AddPart(r *templates.Record, i, n int) {
 	m.buf = m.buf[:at+netflow5Record]
 	b := (*[netflow5Record]byte)(m.buf[at:])
 	*b = [netflow5Record]byte{}
-	*(*[4]byte)(b[0:]) = r.Source.As4()
-	*(*[4]byte)(b[4:]) = r.Destination.As4()
+	r.Source.Put4((*[4]byte)(b[0:]))
+	r.Destination.Put4((*[4]byte)(b[4:]))
 	binary.BigEndian.PutUint16(b[12:], index16(r.Ingress))
 	binary.BigEndian.PutUint16(b[14:], index16(r.Egress))
 	binary.BigEndian.PutUint32(b[16:], share(r.Packets, i, n))
