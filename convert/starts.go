@@ -16,11 +16,12 @@ import (
 // It is not safe for concurrent use.
 type Starts struct {
 	table []set
-	rest  map[uint64]int64 // flows whose set was full
+	rest  map[uint64]stamp // flows whose set was full
 	over  []uint64         // a bit for each set: some of its flows are in rest
 	used  int              // flows in table and rest
 	limit int              // of len(table)
 	seed  [2]uint64
+	asked uint64 // see Mark
 }
 
 // DefaultMaxFlows is how many live flows are remembered by default: 16 MiB.
@@ -31,26 +32,46 @@ const DefaultMaxFlows = 1 << 20
 // what comes later is another flow between the same ports.
 const maxGap = 60 * 60 * 1000
 
-// The table is an array of sets of eight: a set is a pair of cache lines, which
-// processors fetch together, so that a look-up costs one miss. While the table
-// is at most three eighths full, one flow in a thousand finds its set full; those
-// are kept in a map, so that none is forgotten before the limit is reached. A
-// flow is known by a 64-bit hash with a seed of the process alone. With a million
-// flows the chance that any two are mixed up is one in 30 million, and then a
-// start time is wrong, not a count.
-const ways = 8
+// The table is an array of sets of five flows: a set is a cache line, so that a
+// look-up costs one miss. While the table is at most three eighths full, one flow
+// in a hundred or less finds its set full; those are kept in a map, so that none is
+// forgotten before the limit is reached. A flow is known by a 64-bit hash with a
+// seed of the process alone. With a million flows the chance that any two are mixed
+// up is one in 30 million, and then a start time is wrong, not a count.
+const ways = 5
 
-type set [ways]entry
-
-type entry struct {
-	hash uint64 // 0 is an empty place
-	time int64
+type set struct {
+	hashes [ways]uint64 // 0 is an empty place
+	times  [ways]stamp
 }
 
-const firstSets = 1 << 11 // 256 KiB, which the processor's cache holds
+const firstSets = 1 << 12 // 256 KiB, which the processor's cache holds
 
-// NewStarts returns a table for up to maxFlows live flows, rounded up to a power
-// of two. It begins small and grows.
+// find returns the place of a hash in the set, or more than there are. Which place
+// it is nobody can foretell: so that no branch depends on it, all are compared.
+func (l *set) find(hash uint64) uint {
+	h := &l.hashes
+	here := one(h[0] == hash) | one(h[1] == hash)<<1 | one(h[2] == hash)<<2 | one(h[3] == hash)<<3 | one(h[4] == hash)<<4
+	return uint(bits.TrailingZeros(here))
+}
+
+// one returns 1 for true. The compiler makes no branch of it.
+func one(b bool) (n uint) {
+	if b {
+		n = 1
+	}
+	return n
+}
+
+// stamp is a time in milliseconds, the last 32 bits of it. A flow that was never
+// ended and comes again after just 49 days begins too early, by less than maxGap.
+type stamp uint32
+
+// since returns how long after the other time this one is; less than 0 if before.
+func (t stamp) since(other stamp) int32 { return int32(t - other) }
+
+// NewStarts returns a table for up to maxFlows live flows, rounded up to sets of a
+// power of two. It begins small and grows.
 func NewStarts(maxFlows int) *Starts {
 	sets := max(1, (maxFlows+ways-1)/ways)
 	limit := 1 << bits.Len(uint(sets-1))
@@ -61,7 +82,7 @@ func NewStarts(maxFlows int) *Starts {
 
 // resize makes a new table of so many sets, a power of two.
 func (s *Starts) resize(sets int) {
-	s.table, s.rest, s.over = make([]set, sets), map[uint64]int64{}, make([]uint64, (sets+63)/64)
+	s.table, s.rest, s.over = make([]set, sets), map[uint64]stamp{}, make([]uint64, (sets+63)/64)
 }
 
 // Mark sets the start of each flow of a group, and remembers them. Flows must
@@ -72,82 +93,97 @@ func (s *Starts) Mark(target uint32, mac flowlog.MAC, flows []flowlog.Flow) {
 	var m [8]byte
 	copy(m[:], mac[:])
 	nic := mix(binary.LittleEndian.Uint64(m[:])^s.seed[0], uint64(target)^s.seed[1])
-	for i := range flows {
-		f := &flows[i]
-		f.Start = f.Time
-		if f.Denied || f.State == flowlog.StateNone {
-			continue
+	// The table does not fit into a processor's nearest caches. The sets of some
+	// flows are asked for at once, so that they are waited for together.
+	var hashes [16]uint64
+	for len(flows) > 0 {
+		some := flows[:min(len(flows), len(hashes))]
+		flows = flows[len(some):]
+		asked := uint64(0)
+		for i := range some {
+			hashes[i] = s.hash(nic, &some[i])
+			asked += s.table[hashes[i]&uint64(len(s.table)-1)].hashes[0]
 		}
-		if previous := s.visit(s.hash(nic, f), f.Time, f.State == flowlog.End); previous != 0 && f.State != flowlog.Begin {
-			f.Start = previous
+		s.asked = asked // else the compiler would not ask
+		for i := range some {
+			f := &some[i]
+			f.Start = f.Time
+			if f.Denied || f.State == flowlog.StateNone {
+				continue
+			}
+			if gap, known := s.visit(hashes[i], stamp(f.Time), f.State == flowlog.End); known && f.State != flowlog.Begin {
+				f.Start -= gap
+			}
 		}
 	}
 }
 
-// visit returns the time at which a flow was last seen, or 0, and remembers now
-// instead, or forgets the flow if it ends.
-func (s *Starts) visit(hash uint64, now int64, ends bool) int64 {
+// visit returns how long ago a flow was last seen, if that can be when its
+// counters began, and remembers now instead, or forgets the flow if it ends.
+func (s *Starts) visit(hash uint64, now stamp, ends bool) (gap int64, known bool) {
 	at := hash & uint64(len(s.table)-1)
 	line := &s.table[at]
-	oldest := 0
-	for i := range line {
-		e := &line[i]
-		if e.hash == hash {
-			previous := e.time
-			switch {
-			case ends:
-				e.hash, e.time = 0, 0
-				s.used--
-			case now > previous:
-				e.time = now
-			}
-			return since(previous, now)
+	if i := line.find(hash); i < ways {
+		ago := now.since(line.times[i])
+		if ends {
+			line.hashes[i] = 0
+			s.used--
+		} else if newer(ago) {
+			line.times[i] = now
 		}
-		if e.time < line[oldest].time { // empty places have time 0
-			oldest = i
-		}
+		return plausible(ago)
 	}
 	if s.over[at/64]>>(at%64)&1 != 0 {
-		if previous, ok := s.rest[hash]; ok {
+		if last, ok := s.rest[hash]; ok {
+			ago := now.since(last)
 			if ends {
 				delete(s.rest, hash)
 				s.used--
-			} else {
-				s.rest[hash] = max(previous, now)
+			} else if newer(ago) {
+				s.rest[hash] = now
 			}
-			return since(previous, now)
+			return plausible(ago)
 		}
 	}
 	if !ends {
-		s.remember(&line[oldest], hash, now)
+		s.remember(hash, line, now)
 	}
-	return 0
+	return 0, false
 }
 
-// since returns the time of a flow's previous tuple, or 0 if that can't be when
+// newer reports whether a tuple is to be remembered instead of one so long before
+// it: one that is a little older comes late, one that is much older belongs to
+// another hour, which is read now.
+func newer(ago int32) bool { return ago > 0 || ago < -maxGap }
+
+// plausible returns the time since a flow's previous tuple, if that can be when
 // its counters began.
-func since(previous, now int64) int64 {
+func plausible(ago int32) (gap int64, ok bool) {
 	// Rules log apart from each other: a tuple may come after a younger one.
-	if previous > now || now-previous > maxGap {
-		return 0
-	}
-	return previous
+	return int64(ago), ago >= 0 && ago <= maxGap
 }
 
 // remember stores a new flow: in an empty place of its set, or else in the map,
-// or else, when there may be no more flows, in the place of the one of its set
-// that was quiet longest.
-func (s *Starts) remember(place *entry, hash uint64, now int64) {
+// or else, when there may be no more flows, in the place of the one of its set that
+// was quiet longest.
+func (s *Starts) remember(hash uint64, line *set, now stamp) {
 	mayGrow := len(s.table) < s.limit
+	i := line.find(0)
 	switch {
-	case place.hash == 0:
-		*place = entry{hash, now}
+	case i < ways:
+		line.hashes[i], line.times[i] = hash, now
 		s.used++
-	case mayGrow || len(s.rest) < s.limit/8:
-		s.keep(entry{hash, now})
+	case mayGrow || len(s.rest) < s.limit*ways/64:
+		s.keep(hash, now)
 		s.used++
 	default:
-		*place = entry{hash, now}
+		i = 0
+		for k := range uint(ways) {
+			if now.since(line.times[k]) > now.since(line.times[i]) {
+				i = k
+			}
+		}
+		line.hashes[i], line.times[i] = hash, now
 	}
 	if mayGrow && s.used*8 > len(s.table)*ways*3 {
 		s.grow()
@@ -159,34 +195,32 @@ func (s *Starts) grow() {
 	old, rest := s.table, s.rest
 	s.resize(2 * len(old))
 	for i := range old {
-		for _, e := range old[i] {
-			if e.hash != 0 {
-				s.move(e)
+		for k, hash := range old[i].hashes {
+			if hash != 0 {
+				s.move(hash, old[i].times[k])
 			}
 		}
 	}
 	for hash, time := range rest {
-		s.move(entry{hash, time})
+		s.move(hash, time)
 	}
 }
 
 // move puts a flow into the table that has just grown.
-func (s *Starts) move(e entry) {
-	line := &s.table[e.hash&uint64(len(s.table)-1)]
-	for i := range line {
-		if line[i].hash == 0 {
-			line[i] = e
-			return
-		}
+func (s *Starts) move(hash uint64, time stamp) {
+	line := &s.table[hash&uint64(len(s.table)-1)]
+	if i := line.find(0); i < ways {
+		line.hashes[i], line.times[i] = hash, time
+		return
 	}
-	s.keep(e)
+	s.keep(hash, time)
 }
 
 // keep stores a flow outside of the table.
-func (s *Starts) keep(e entry) {
-	at := e.hash & uint64(len(s.table)-1)
+func (s *Starts) keep(hash uint64, time stamp) {
+	at := hash & uint64(len(s.table)-1)
 	s.over[at/64] |= 1 << (at % 64)
-	s.rest[e.hash] = e.time
+	s.rest[hash] = time
 }
 
 // hash returns the hash of a flow's key: interface, addresses, ports and
@@ -200,8 +234,7 @@ func (s *Starts) hash(nic uint64, f *flowlog.Flow) uint64 {
 	hi, lo := f.Source.Words()
 	h := mix(hi^s.seed[0], lo^rest)
 	hi, lo = f.Destination.Words()
-	h = mix(hi^h, lo^s.seed[1])
-	return max(h, 1)
+	return max(mix(hi^h, lo^s.seed[1]), 1)
 }
 
 // mix folds the 128-bit product of its arguments.

@@ -32,6 +32,16 @@ func TestStarts(t *testing.T) {
 		{"the same instant", []step{{"x", b, 100, 100}, {"x", e, 100, 100}, {"x", b, 100, 100}, {"x", e, 200, 100}}},
 		{"out of order", []step{{"x", b, 100, 100}, {"x", c, 400, 100}, {"x", c, 300, 300}, {"x", c, 500, 400}}},
 		{"after an hour it is another flow", []step{{"x", b, 100, 100}, {"x", c, 100 + maxGap, 100}, {"x", c, 101 + 2*maxGap, 101 + 2*maxGap}}},
+		{"times of 2026", []step{{"x", b, 1_795_000_000_123, 1_795_000_000_123}, {"x", c, 1_795_000_300_456, 1_795_000_000_123}}},
+		{"where 32 bits begin anew", []step{{"x", b, 1<<40 - 5, 1<<40 - 5}, {"x", c, 1<<40 + 7, 1<<40 - 5}, {"x", c, 1<<40 + 2, 1<<40 + 2}, {"x", e, 1<<40 + 9, 1<<40 + 7}}},
+		{"after 25 days", []step{{"x", b, 100, 100}, {"x", c, 100 + 25*24*maxGap, 100 + 25*24*maxGap}, {"x", c, 400 + 25*24*maxGap, 100 + 25*24*maxGap}}},
+		{"another hour is read in between", []step{
+			{"x", b, 9 * maxGap, 9 * maxGap},
+			{"x", c, 5 * maxGap, 5 * maxGap},
+			{"x", c, 5*maxGap + 300, 5 * maxGap},
+			{"x", c, 9*maxGap + 300, 9*maxGap + 300},
+			{"x", e, 9*maxGap + 600, 9*maxGap + 300},
+		}},
 		{"version 1 stands for itself", []step{{"x", none, 100, 100}, {"x", none, 103, 103}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -129,11 +139,11 @@ func manyFlows(n int, state flowlog.State, time int64) []flowlog.Flow {
 
 func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 	s := NewStarts(1 << 20)
-	const n = 200_000
+	const n = 240_000
 	before := len(s.table)
 	s.Mark(0, flowlog.MAC{1}, manyFlows(n, flowlog.Begin, 100))
-	if s.used != n || len(s.table) <= before {
-		t.Fatalf("%d of %d flows are remembered in %d sets", s.used, n, len(s.table))
+	if s.used != n || len(s.table) <= before || len(s.rest) == 0 {
+		t.Fatalf("%d of %d flows are remembered in %d sets, %d of them beside", s.used, n, len(s.table), len(s.rest))
 	}
 	for _, step := range []struct {
 		state     flowlog.State
@@ -159,8 +169,8 @@ func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 func TestStartsIsBounded(t *testing.T) {
 	s := NewStarts(1000)
 	s.Mark(0, flowlog.MAC{1}, manyFlows(100_000, flowlog.Begin, 100))
-	if len(s.table) != 128 || len(s.rest) != 16 || s.used != 1024+16 {
-		t.Errorf("%d sets and %d flows beside them, %d flows in all; want 128 full ones and 16", len(s.table), len(s.rest), s.used)
+	if len(s.table) != 256 || len(s.rest) != 20 || s.used != 1280+20 {
+		t.Errorf("%d sets and %d flows beside them, %d flows in all; want 256 full ones and 20", len(s.table), len(s.rest), s.used)
 	}
 	// The youngest are the ones that stay.
 	late := named("x")
