@@ -13,6 +13,11 @@ func put(b []byte, steps []step, r *Record, epoch int64) {
 	for _, s := range steps {
 		at := b[s.offset:]
 		switch s.source {
+		case coreRun4:
+			b := (*[8 + coreRunLength]byte)(at)
+			binary.BigEndian.PutUint32(b[0:], r.Source.V4())
+			binary.BigEndian.PutUint32(b[4:], r.Destination.V4())
+			putCore((*[coreRunLength]byte)(b[8:]), r)
 		case coreRun:
 			putCore((*[coreRunLength]byte)(at), r)
 		case sourceIPv4:
@@ -236,8 +241,10 @@ const (
 	region
 	resourceGroup
 
-	// coreRun stands for all that coreSources name, in their order.
+	// coreRun stands for all that coreSources name, in their order, coreRun4 for
+	// IPv4 addresses and them.
 	coreRun
+	coreRun4
 )
 
 // coreSources are the sources of coreElements, behind the addresses.
@@ -274,10 +281,15 @@ func joinCore(steps []step) []step {
 		for k, s := range coreSources {
 			same = same && steps[i+k].source == s
 		}
-		if same {
-			joined := append(steps[:i:i], step{source: coreRun, offset: steps[i].offset})
-			return append(joined, steps[i+len(coreSources):]...)
+		if !same {
+			continue
 		}
+		run, rest := step{source: coreRun, offset: steps[i].offset}, steps[i+len(coreSources):]
+		if i >= 2 && steps[i-2].source == sourceIPv4 && steps[i-1].source == destinationIPv4 {
+			i -= 2
+			run = step{source: coreRun4, offset: steps[i].offset}
+		}
+		return append(append(steps[:i:i], run), rest...)
 	}
 	return steps
 }

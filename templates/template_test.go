@@ -3,6 +3,7 @@ package templates
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -178,16 +179,20 @@ func TestCoreRunSaysWhatTheStepsSay(t *testing.T) {
 	set := generic(t)
 	for _, r := range []Record{record4(), record6()} {
 		fast := set.For(&r)
-		steps := fast.parts[0].steps
-		if len(steps) != 3 {
-			t.Fatalf("template %d has %d steps, want two addresses and the run", fast.ID, len(steps))
+		addresses, want := []source{sourceIPv4, destinationIPv4}, 1
+		if r.IPv6 {
+			addresses, want = []source{sourceIPv6, destinationIPv6}, 3
+		}
+		if n := len(fast.parts[0].steps); n != want {
+			t.Fatalf("template %d has %d steps, want %d", fast.ID, n, want)
 		}
 		slow := *fast
-		slow.parts = []part{{steps: steps[:2:2], length: fast.length}}
-		offset := steps[2].offset
-		for i, f := range fast.Fields()[2:] {
-			slow.parts[0].steps = append(slow.parts[0].steps, step{coreSources[i], offset, int32(f.Length)})
-			offset += int32(f.Length)
+		slow.parts = []part{{length: fast.length}}
+		offset := int32(0)
+		for i, s := range slices.Concat(addresses, coreSources) {
+			length := int32(fast.Fields()[i].Length)
+			slow.parts[0].steps = append(slow.parts[0].steps, step{s, offset, length})
+			offset += length
 		}
 		if int(offset) != fast.Length() {
 			t.Fatalf("the fields end at %d, want %d", offset, fast.Length())
