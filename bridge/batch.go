@@ -18,7 +18,7 @@ const batchRecords = 512
 // is decoded before it has left.
 const giantFlows = 64 << 10
 
-// batchCount is how many batches there are, which bounds what is in memory when
+// batchCount is how many batches a reader has, which bounds what is in memory when
 // a collector is slow.
 const batchCount = 4
 
@@ -29,8 +29,11 @@ type batch struct {
 	origins []convert.Origin // of each record's groups, in order
 	shifts  []int64          // how far each record's times are moved, in ms; empty: not at all
 
-	mac   flowlog.MAC  // of records that have none: from the blob's name
-	lanes atomic.Int32 // that are not done with it yet
+	mac    flowlog.MAC  // of records that have none: from the blob's name
+	strand uint32       // of the blob: what is of others may be older or younger
+	lanes  atomic.Int32 // that are not done with it yet
+
+	home chan<- *batch // where it waits to be filled again; a service has one place for all
 
 	// Of a service only:
 	id       uint64        // ascends in the order in which lanes get batches

@@ -10,8 +10,8 @@ package bridge
 import (
 	"context"
 	"errors"
-	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -33,11 +33,12 @@ type Config struct {
 	Inventory *templates.Inventory
 	// MaxRecordBytes is the largest record that is decoded; 0 is 32 MiB.
 	MaxRecordBytes int
-	// OnReject is called for each rejected piece of a blob; may be nil. It is
-	// called by the reading goroutine and must not keep it waiting.
+	// OnReject is called for each rejected piece of a blob; may be nil. One
+	// goroutine at a time calls it, and it must not keep that waiting. Blobs are
+	// read beside each other: only the pieces of one blob come in order.
 	OnReject func(blob string, r flowlog.Reject)
-	// OnBlobError is called for each blob that could not be read to its end; the
-	// other blobs go on. May be nil.
+	// OnBlobError is called for each blob that could not be read to its end, like
+	// OnReject; the other blobs go on. May be nil.
 	OnBlobError func(blob string, err error)
 	// Speed plays records back in the time in which they were logged, this many
 	// times faster; 0 is as fast as it goes.
@@ -61,14 +62,13 @@ type Lane struct {
 type Bridge struct {
 	cfg     Config
 	lanes   []*lane
-	free    chan *batch
-	decoded chan *batch
 	numbers numbering
 	clock   clock
 
 	// Progress can be read while Run goes on.
 	Progress Progress
 
+	mu      sync.Mutex // while blobs are read
 	summary Summary
 }
 
@@ -131,13 +131,8 @@ func New(ctx context.Context, cfg Config) (*Bridge, error) {
 	}
 	b := &Bridge{
 		cfg:     cfg,
-		free:    make(chan *batch, batchCount),
-		decoded: make(chan *batch, batchCount),
 		numbers: newNumbering(cfg.Interfaces, cfg.Domains, cfg.Names, cfg.Inventory),
 		clock:   clock{speed: cfg.Speed, shift: cfg.ShiftToNow},
-	}
-	for range batchCount {
-		b.free <- new(batch)
 	}
 	b.lanes = make([]*lane, len(cfg.Lanes))
 	for _, files := range []bool{false, true} { // last: they are emptied, and a collector that is not there ends it all
@@ -149,7 +144,7 @@ func New(ctx context.Context, cfg Config) (*Bridge, error) {
 			if err != nil {
 				return nil, errors.Join(err, b.close())
 			}
-			b.lanes[i] = &lane{outlet: outlet{name: l.Name, policy: l.Policy}, session: session, in: make(chan *batch, batchCount)}
+			b.lanes[i] = &lane{outlet: outlet{name: l.Name, policy: l.Policy}, session: session, in: make(chan *batch, maxReaders*batchCount)}
 		}
 	}
 	return b, nil
@@ -170,12 +165,12 @@ func (b *Bridge) close() error {
 // ended. The summary is valid in each case.
 func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, error) {
 	group, ctx := errgroup.WithContext(ctx)
-	reading, stopReading := context.WithCancelCause(ctx)
+	readCtx, stopReading := context.WithCancelCause(ctx)
 	defer stopReading(nil)
 	var dead atomic.Int32
 	for _, l := range b.lanes {
 		group.Go(func() error {
-			return l.run(ctx, b.free, func(err error) {
+			return l.run(ctx, func(err error) {
 				if b.cfg.OnLaneError != nil {
 					b.cfg.OnLaneError(l.name, err)
 				}
@@ -185,22 +180,19 @@ func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, err
 			})
 		})
 	}
+	readings := make(chan *reading, maxReaders)
 	group.Go(func() error {
 		defer func() {
 			for _, l := range b.lanes {
 				close(l.in)
 			}
 		}()
-		return b.dispatch(ctx)
+		return b.dispatch(ctx, readings)
 	})
 	group.Go(func() error {
-		defer close(b.decoded)
-		for _, d := range deltas {
-			if err := b.read(reading, d); errors.Is(err, errAllFailed) {
-				return nil // the lanes say why
-			} else if err != nil {
-				return err
-			}
+		defer close(readings)
+		if err := b.readAll(readCtx, deltas, readings); !errors.Is(err, errAllFailed) { // the lanes say why
+			return err
 		}
 		return nil
 	})
@@ -212,144 +204,31 @@ func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, err
 		errs = append(errs, l.err)
 		b.summary.Lanes = append(b.summary.Lanes, LaneSummary{Name: l.name, Err: l.err, Exported: l.exported, Skipped: l.skipped, Sent: l.session.Stats()})
 	}
+	b.summary.BytesRead = b.Progress.Bytes.Load()
 	b.summary.ByState, b.summary.Interfaces, b.summary.Targets = b.numbers.byState, b.numbers.interfaces, b.numbers.domains
 	return &b.summary, errors.Join(errs...)
 }
 
 var errAllFailed = errors.New("all lanes have failed")
 
-// read decodes one delta and hands its records to the lanes. Only errors that
-// end the whole run are returned.
-func (b *Bridge) read(ctx context.Context, d *source.Delta) error {
-	r, err := d.Open(ctx)
-	if err != nil {
-		b.failed(d, err)
-		return nil
-	}
-	defer func() { _ = r.Close() }()
-	b.summary.Blobs++
-	in := &countingReader{r: r, n: &b.Progress.Bytes}
-	dec := flowlog.NewDecoder(in, d.Offset, flowlog.Options{
-		MaxRecordBytes: b.cfg.MaxRecordBytes,
-		OnReject: func(r flowlog.Reject) {
-			if b.cfg.OnReject != nil {
-				b.cfg.OnReject(d.Blob, r)
+// dispatch completes decoded batches and hands them to every lane, blob by blob.
+// It has a goroutine of its own so that a second core has more to do.
+func (b *Bridge) dispatch(ctx context.Context, readings <-chan *reading) error {
+	for r := range readings {
+		for bt := range r.decoded {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
-		},
-	})
-	mac, _ := flowlog.ParseMAC(d.Path.MAC)
-	defer func() {
-		b.summary.BytesRead = b.Progress.Bytes.Load()
-		b.summary.Read.Add(dec.Stats())
-	}()
-	for {
-		var bt *batch
-		select {
-		case bt = <-b.free:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		bt.Reset()
-		bt.mac, bt.shifts = mac, bt.shifts[:0]
-		decodeErr := error(nil)
-		for decodeErr == nil && bt.Len() < batchFlows && len(bt.Records) < batchRecords {
-			if decodeErr = dec.Next(&bt.Batch); decodeErr != nil {
-				break
-			}
-			shift, err := b.clock.wait(ctx, &bt.Batch, &bt.Records[len(bt.Records)-1])
-			if err != nil {
+			b.Progress.Tuples.Add(uint64(bt.Len()))
+			if err := b.numbers.number(bt); err != nil {
 				return err
 			}
-			if b.cfg.ShiftToNow {
-				bt.shifts = append(bt.shifts, shift)
-			}
-			// Records leave when their time has come, and when the next one may
-			// be long in coming; otherwise when there are enough of them.
-			if b.cfg.Speed > 0 || dec.Buffered() < len(`{"records":`) {
-				break
+			b.numbers.complete(bt)
+			bt.lanes.Store(int32(len(b.lanes)))
+			for _, l := range b.lanes {
+				l.in <- bt // never full: it holds all batches there are
 			}
 		}
-		giant := bt.Len() > giantFlows
-		if bt.Len() == 0 {
-			b.free <- bt
-		} else {
-			b.decoded <- bt // never full: there are no more batches than it holds
-		}
-		if giant {
-			if err := b.settle(ctx); err != nil {
-				return err
-			}
-		}
-		switch {
-		case decodeErr == nil:
-		case errors.Is(decodeErr, io.EOF):
-			return nil
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		default:
-			b.failed(d, decodeErr)
-			return nil
-		}
-	}
-}
-
-// settle returns when all batches have left.
-func (b *Bridge) settle(ctx context.Context) error {
-	var all [batchCount]*batch
-	for i := range all {
-		select {
-		case all[i] = <-b.free:
-			all[i].Reset() // which gives back what a giant took
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	for _, bt := range all {
-		b.free <- bt
 	}
 	return nil
-}
-
-// dispatch completes decoded batches and hands them to every lane. It has a
-// goroutine of its own so that a second core has more to do.
-func (b *Bridge) dispatch(ctx context.Context) error {
-	for {
-		var bt *batch
-		select {
-		case next, ok := <-b.decoded:
-			if !ok {
-				return nil
-			}
-			bt = next
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		b.Progress.Tuples.Add(uint64(bt.Len()))
-		if err := b.numbers.number(bt); err != nil {
-			return err
-		}
-		b.numbers.complete(bt)
-		bt.lanes.Store(int32(len(b.lanes)))
-		for _, l := range b.lanes {
-			l.in <- bt // never full either
-		}
-	}
-}
-
-func (b *Bridge) failed(d *source.Delta, err error) {
-	b.summary.FailedBlobs++
-	if b.cfg.OnBlobError != nil {
-		b.cfg.OnBlobError(d.Blob, err)
-	}
-}
-
-type countingReader struct {
-	r io.Reader
-	n *atomic.Uint64
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(uint64(n))
-	return n, err
 }

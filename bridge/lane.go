@@ -24,9 +24,9 @@ const linger = 100 * time.Millisecond
 const farewell = 2 * time.Second
 
 // run sends what comes in until in is closed and all of it has left. Batches go
-// back to free when the last lane is done with them. A lane whose session failed
+// home when the last lane is done with them. A lane whose session failed
 // only does that: the others go on without it.
-func (l *lane) run(ctx context.Context, free chan<- *batch, failed func(error)) error {
+func (l *lane) run(ctx context.Context, failed func(error)) error {
 	idle := time.NewTimer(linger)
 	defer idle.Stop()
 	fail := func(err error) {
@@ -48,7 +48,7 @@ func (l *lane) run(ctx context.Context, free chan<- *batch, failed func(error)) 
 				fail(l.export(ctx, l.session, bt))
 			}
 			if bt.lanes.Add(-1) == 0 {
-				free <- bt
+				bt.home <- bt
 			}
 			idle.Reset(linger)
 		case <-idle.C:

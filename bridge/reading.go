@@ -1,0 +1,192 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"flow2ipfix/flowlog"
+	"flow2ipfix/source"
+)
+
+// maxReaders is how many blobs are decoded beside each other at most: one lane
+// keeps up with two or three.
+const maxReaders = 4
+
+// reading is a blob that is being decoded, or was.
+type reading struct {
+	delta   *source.Delta
+	decoded chan *batch // in order, closed behind the last one
+}
+
+// blobReader decodes one blob after the other, with batches of its own: those that
+// wait for an earlier blob's end must not be what its reader waits for.
+type blobReader struct {
+	bridge  *Bridge
+	free    chan *batch
+	decoder *flowlog.Decoder
+}
+
+// readAll decodes the deltas, several at once, and hands them on in order. Only
+// errors that end the whole run are returned.
+func (b *Bridge) readAll(ctx context.Context, deltas []*source.Delta, readings chan<- *reading) error {
+	count := min(runtime.GOMAXPROCS(0), maxReaders, len(deltas))
+	if b.cfg.Speed > 0 || b.cfg.ShiftToNow {
+		count = 1 // records have their times
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	next := make(chan *reading)
+	group.Go(func() error {
+		defer close(next)
+		for _, d := range deltas {
+			r := &reading{delta: d, decoded: make(chan *batch, batchCount)}
+			select {
+			case next <- r: // to its reader first: whoever waits for it waits for somebody
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+			select {
+			case readings <- r:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		return nil
+	})
+	for range count {
+		rd := &blobReader{bridge: b, free: make(chan *batch, batchCount), decoder: flowlog.NewDecoder(nil, 0, flowlog.Options{})}
+		for range batchCount {
+			rd.free <- &batch{home: rd.free}
+		}
+		group.Go(func() error {
+			for r := range next {
+				if err := rd.read(ctx, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// read decodes one delta and hands its records on. Only errors that end the whole
+// run are returned.
+func (rd *blobReader) read(ctx context.Context, in *reading) error {
+	defer close(in.decoded)
+	b, d := rd.bridge, in.delta
+	r, err := d.Open(ctx)
+	if err != nil {
+		b.failed(d, err)
+		return nil
+	}
+	defer func() { _ = r.Close() }()
+	dec := rd.decoder
+	dec.ResetWith(&countingReader{r: r, n: &b.Progress.Bytes}, d.Offset, flowlog.Options{
+		MaxRecordBytes: b.cfg.MaxRecordBytes,
+		OnReject: func(r flowlog.Reject) {
+			if b.cfg.OnReject != nil {
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				b.cfg.OnReject(d.Blob, r)
+			}
+		},
+	})
+	mac, _ := flowlog.ParseMAC(d.Path.MAC)
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.summary.Blobs++
+		b.summary.Read.Add(dec.Stats())
+	}()
+	for {
+		var bt *batch
+		select {
+		case bt = <-rd.free:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		bt.Reset()
+		bt.mac, bt.shifts = mac, bt.shifts[:0]
+		decodeErr := error(nil)
+		for decodeErr == nil && bt.Len() < batchFlows && len(bt.Records) < batchRecords {
+			if decodeErr = dec.Next(&bt.Batch); decodeErr != nil {
+				break
+			}
+			shift, err := b.clock.wait(ctx, &bt.Batch, &bt.Records[len(bt.Records)-1])
+			if err != nil {
+				return err
+			}
+			if b.cfg.ShiftToNow {
+				bt.shifts = append(bt.shifts, shift)
+			}
+			// Records leave when their time has come, and when the next one may
+			// be long in coming; otherwise when there are enough of them.
+			if b.cfg.Speed > 0 || dec.Buffered() < len(`{"records":`) {
+				break
+			}
+		}
+		giant := bt.Len() > giantFlows
+		if bt.Len() == 0 {
+			rd.free <- bt
+		} else {
+			in.decoded <- bt // never full: there are no more batches than it holds
+		}
+		if giant {
+			if err := rd.settle(ctx); err != nil {
+				return err
+			}
+		}
+		switch {
+		case decodeErr == nil:
+		case errors.Is(decodeErr, io.EOF):
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		default:
+			b.failed(d, decodeErr)
+			return nil
+		}
+	}
+}
+
+// settle returns when all batches have left.
+func (rd *blobReader) settle(ctx context.Context) error {
+	var all [batchCount]*batch
+	for i := range all {
+		select {
+		case all[i] = <-rd.free:
+			all[i].Reset() // which gives back what a giant took
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	for _, bt := range all {
+		rd.free <- bt
+	}
+	return nil
+}
+
+func (b *Bridge) failed(d *source.Delta, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.summary.FailedBlobs++
+	if b.cfg.OnBlobError != nil {
+		b.cfg.OnBlobError(d.Blob, err)
+	}
+}
+
+type countingReader struct {
+	r io.Reader
+	n *atomic.Uint64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(uint64(n))
+	return n, err
+}

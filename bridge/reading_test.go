@@ -1,0 +1,74 @@
+package bridge
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"flow2ipfix/convert"
+	"flow2ipfix/internal/collect"
+	"flow2ipfix/source"
+)
+
+// numbered is a flow log of so many records of a tuple each, whose ports begin at
+// first.
+func numbered(first, count int) string {
+	var all []string
+	for i := range count {
+		all = append(all, fmt.Sprintf(`{"macAddress":"00224871C205","flowRecords":{"flows":[{"flowGroups":[{"rule":"r","flowTuples":["1663146003606,10.0.0.6,192.0.2.180,%d,443,6,O,E,NX,3,767,0,0"]}]}]}}`, first+i))
+	}
+	return `{"records":[` + strings.Join(all, ",") + `]}`
+}
+
+// TestBlobsAreReadBesideEachOther: the next blob is read while the first one is
+// waited for, and what they hold leaves in their order all the same: more of it
+// than the readers have batches for.
+func TestBlobsAreReadBesideEachOther(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	const blobs, each = 10, 3 * batchCount * batchRecords
+	second := make(chan struct{})
+	var deltas []*source.Delta
+	for i := range blobs {
+		deltas = append(deltas, delta(fmt.Sprint(i), func() io.Reader {
+			content := strings.NewReader(numbered(i*each, each))
+			switch i {
+			case 0:
+				return io.MultiReader(io.LimitReader(content, 100), waiting(second), content)
+			case 1:
+				close(second)
+			}
+			return content
+		}))
+	}
+	dir := t.TempDir()
+	s, err := run(t.Context(), t, Config{Lanes: []Lane{fileLane(t, dir, "x", convert.Policy{})}}, deltas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Blobs != blobs || s.Decoded() != blobs*each {
+		t.Errorf("%d tuples of %d blobs, want %d of %d", s.Decoded(), s.Blobs, blobs*each, blobs)
+	}
+	next := 0
+	readFile(t, filepath.Join(dir, "x"), func(r *collect.Record) {
+		if port := int(r.SourcePort()); port != next {
+			t.Fatalf("record %d has port %d", next, port)
+		}
+		next++
+	})
+	if next != blobs*each {
+		t.Errorf("%d records, want %d", next, blobs*each)
+	}
+}
+
+// waiting is a Reader of nothing that ends when c is closed.
+func waiting(c <-chan struct{}) io.Reader { return waiter(c) }
+
+type waiter <-chan struct{}
+
+func (w waiter) Read([]byte) (int, error) {
+	<-w
+	return 0, io.EOF
+}
