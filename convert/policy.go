@@ -99,20 +99,10 @@ func (p *Policy) Records(o *Origin, oldest int64, f *flowlog.Flow, out *[MaxReco
 		return 0, SkippedIPv6
 	}
 	r := &out[0]
+	setCommon(r, o, f, event)
 	r.Source, r.Destination = f.Source, f.Destination
 	r.SourcePort, r.DestinationPort = f.SourcePort, f.DestinationPort
-	r.Start, r.End = f.Start, f.Time
-	if r.Start == 0 {
-		r.Start = f.Time
-	}
 	r.Packets, r.Octets = f.PacketsSent, f.BytesSent
-	r.ReversePackets, r.ReverseOctets = 0, 0
-	r.Context = &o.Context
-	r.Protocol, r.IPv6 = f.Protocol, f.IPv6
-	r.Encryption = uint8(f.Encryption)         // of the same numbers
-	r.FlowState = templates.FlowState(f.State) // in the same order
-	r.FirewallEvent = event
-	r.ForwardingStatus = templates.Forwarded
 	setWay(r, f.Direction == flowlog.Outbound, o.Interface)
 	if f.Denied {
 		p.deny(r, f)
@@ -126,12 +116,28 @@ func (p *Policy) Records(o *Origin, oldest int64, f *flowlog.Flow, out *[MaxReco
 		return 1, NotSkipped
 	}
 	back := &out[1]
-	*back = *r
+	setCommon(back, o, f, event)
 	back.Source, back.Destination = f.Destination, f.Source
 	back.SourcePort, back.DestinationPort = f.DestinationPort, f.SourcePort
 	back.Packets, back.Octets = f.PacketsReceived, f.BytesReceived
 	setWay(back, f.Direction == flowlog.Inbound, o.Interface)
 	return 2, NotSkipped
+}
+
+// setCommon writes what both records of a flow have in common. To copy one to the other
+// costs more: the copy waits until all that was just written is in memory.
+func setCommon(r *templates.Record, o *Origin, f *flowlog.Flow, event templates.FirewallEvent) {
+	r.Start, r.End = f.Start, f.Time
+	if r.Start == 0 {
+		r.Start = f.Time
+	}
+	r.ReversePackets, r.ReverseOctets = 0, 0
+	r.Context = &o.Context
+	r.Protocol, r.IPv6 = f.Protocol, f.IPv6
+	r.Encryption = uint8(f.Encryption)         // of the same numbers
+	r.FlowState = templates.FlowState(f.State) // in the same order
+	r.FirewallEvent = event
+	r.ForwardingStatus = templates.Forwarded
 }
 
 // setWay says which way packets go through the VM's interface: those into the
