@@ -14,10 +14,7 @@ func put(b []byte, steps []step, r *Record, epoch int64) {
 		at := b[s.offset:]
 		switch s.source {
 		case coreRun4:
-			b := (*[8 + coreRunLength]byte)(at)
-			binary.BigEndian.PutUint32(b[0:], r.Source.V4())
-			binary.BigEndian.PutUint32(b[4:], r.Destination.V4())
-			putCore((*[coreRunLength]byte)(b[8:]), r)
+			putCore4((*[core4Length]byte)(at), r)
 		case coreRun:
 			putCore((*[coreRunLength]byte)(at), r)
 		case sourceIPv4:
@@ -271,6 +268,15 @@ func putCore(b *[coreRunLength]byte, r *Record) {
 	binary.BigEndian.PutUint32(b[46:], 1)
 	b[50] = byte(r.ForwardingStatus)
 	b[51] = byte(r.FirewallEvent)
+}
+
+// core4Length is how many octets IPv4 addresses and coreSources take.
+const core4Length = 8 + coreRunLength
+
+func putCore4(b *[core4Length]byte, r *Record) {
+	binary.BigEndian.PutUint32(b[0:], r.Source.V4())
+	binary.BigEndian.PutUint32(b[4:], r.Destination.V4())
+	putCore((*[coreRunLength]byte)(b[8:]), r)
 }
 
 // joinCore replaces the steps of coreSources, where they stand together, by the

@@ -92,6 +92,10 @@ func (t *Template) Append(dst []byte, r *Record, epoch int64) []byte {
 			dst = append(dst, make([]byte, t.length)...)
 		}
 		dst = dst[:n+t.length]
+		if steps := t.parts[0].steps; len(steps) == 1 && steps[0].source == coreRun4 { // nearly all records in the world
+			putCore4((*[core4Length]byte)(dst[n:]), r)
+			return dst
+		}
 		put(dst[n:], t.parts[0].steps, r, epoch)
 		return dst
 	}
