@@ -33,9 +33,8 @@ type Config struct {
 	Inventory *templates.Inventory
 	// MaxRecordBytes is the largest record that is decoded; 0 is 32 MiB.
 	MaxRecordBytes int
-	// OnReject is called for each rejected piece of a blob; may be nil. One
-	// goroutine at a time calls it, and it must not keep that waiting. Blobs are
-	// read beside each other: only the pieces of one blob come in order.
+	// OnReject is called for each rejected piece of a blob, in order; may be nil. It
+	// must not keep the caller waiting.
 	OnReject func(blob string, r flowlog.Reject)
 	// OnBlobError is called for each blob that could not be read to its end, like
 	// OnReject; the other blobs go on. May be nil.
@@ -215,6 +214,7 @@ var errAllFailed = errors.New("all lanes have failed")
 // It has a goroutine of its own so that a second core has more to do.
 func (b *Bridge) dispatch(ctx context.Context, readings <-chan *reading) error {
 	for r := range readings {
+		close(r.turn)
 		for bt := range r.decoded {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

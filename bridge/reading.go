@@ -20,7 +20,16 @@ const maxReaders = 4
 // reading is a blob that is being decoded, or was.
 type reading struct {
 	delta   *source.Delta
-	decoded chan *batch // in order, closed behind the last one
+	turn    chan struct{} // closed when all blobs before it have been dealt with
+	decoded chan *batch   // in order, closed behind the last one
+}
+
+// await returns when it is the blob's turn to be heard of.
+func (r *reading) await(ctx context.Context) {
+	select {
+	case <-r.turn:
+	case <-ctx.Done():
+	}
 }
 
 // blobReader decodes one blob after the other, with batches of its own: those that
@@ -43,7 +52,7 @@ func (b *Bridge) readAll(ctx context.Context, deltas []*source.Delta, readings c
 	group.Go(func() error {
 		defer close(next)
 		for _, d := range deltas {
-			r := &reading{delta: d, decoded: make(chan *batch, batchCount)}
+			r := &reading{delta: d, turn: make(chan struct{}), decoded: make(chan *batch, batchCount)}
 			select {
 			case next <- r: // to its reader first: whoever waits for it waits for somebody
 			case <-ctx.Done():
@@ -81,7 +90,7 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 	b, d := rd.bridge, in.delta
 	r, err := d.Open(ctx)
 	if err != nil {
-		b.failed(d, err)
+		b.failed(ctx, in, err)
 		return nil
 	}
 	defer func() { _ = r.Close() }()
@@ -90,8 +99,7 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 		MaxRecordBytes: b.cfg.MaxRecordBytes,
 		OnReject: func(r flowlog.Reject) {
 			if b.cfg.OnReject != nil {
-				b.mu.Lock()
-				defer b.mu.Unlock()
+				in.await(ctx)
 				b.cfg.OnReject(d.Blob, r)
 			}
 		},
@@ -148,7 +156,7 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		default:
-			b.failed(d, decodeErr)
+			b.failed(ctx, in, decodeErr)
 			return nil
 		}
 	}
@@ -171,12 +179,13 @@ func (rd *blobReader) settle(ctx context.Context) error {
 	return nil
 }
 
-func (b *Bridge) failed(d *source.Delta, err error) {
+func (b *Bridge) failed(ctx context.Context, in *reading, err error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	b.summary.FailedBlobs++
+	b.mu.Unlock()
 	if b.cfg.OnBlobError != nil {
-		b.cfg.OnBlobError(d.Blob, err)
+		in.await(ctx)
+		b.cfg.OnBlobError(in.delta.Blob, err)
 	}
 }
 
