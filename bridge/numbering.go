@@ -106,13 +106,16 @@ func (n *numbering) complete(bt *batch) {
 			n.origins.Fill(o, r, g, n.indexes[g.MAC])
 			n.meet(o)
 			flows := bt.Flows(g)
-			n.starts.Mark(o.Context.VRF, g.MAC, flows)
+			n.starts.Mark(o.Context.VRF^bt.strand*strands, g.MAC, flows)
 			for j := range flows {
 				n.byState[stateOf(&flows[j])]++
 			}
 		}
 	}
 }
+
+// strands spreads numbers of strands over all bits; it is odd.
+const strands = 0x9E3779B9
 
 // meet takes down what is new.
 func (n *numbering) meet(o *convert.Origin) {

@@ -275,13 +275,14 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 	}
 	defer count()
 	mac, _ := flowlog.ParseMAC(d.Path.MAC)
+	begun := time.Now()
 	for {
 		bt, _, stopped := pulse.Take(d.Sign, s.free, ctx.Done())
 		if stopped {
 			return cursor, context.Cause(ctx)
 		}
 		bt.Reset()
-		bt.mac = mac
+		bt.mac, bt.strand = mac, d.Strand
 		var decodeErr error
 		for bt.Len() < batchFlows && len(bt.Records) < batchRecords {
 			if decodeErr = dec.Next(&bt.Batch); decodeErr != nil {
@@ -333,6 +334,9 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 		count()
 		switch {
 		case decodeErr == nil:
+			if d.Turn > 0 && cursor.Offset > d.Offset && time.Since(begun) >= d.Turn {
+				return cursor, source.ErrTurn
+			}
 		case ended:
 			return cursor, nil
 		case ctx.Err() != nil:

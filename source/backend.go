@@ -53,6 +53,8 @@ var (
 	// ErrRewritten says that a blob is not the one that was read before: it is
 	// shorter, or something else stands before the offset.
 	ErrRewritten = errors.New("the blob was written anew")
+	// ErrTurn says that whoever reads has stopped because the turn is over.
+	ErrTurn = errors.New("the turn is over")
 )
 
 // Cursor says how far a blob has been read, or delivered.

@@ -60,13 +60,15 @@ var errStalled = fmt.Errorf("nothing came for %v", stallTimeout)
 
 // Follower follows the blobs of a Backend, by the minute as they grow, hour after
 // hour. Each flow log has a goroutine of its own, so that one that is slow or
-// fails does not hold up the others.
+// fails does not hold up the others. Hours that were over before they could be read
+// are a backlog: it is read beside what is fresh, oldest first, with what is left of
+// the readers.
 type Follower struct {
 	cfg     FollowerConfig
 	filter  filter
 	begin   time.Time
 	read    func(context.Context, *Delta) (Cursor, error)
-	readers chan struct{}
+	readers *places
 	lists   chan struct{}
 
 	mu     sync.RWMutex
@@ -102,7 +104,7 @@ func NewFollower(cfg FollowerConfig) (*Follower, error) {
 	}
 	f := &Follower{
 		cfg:     cfg,
-		readers: make(chan struct{}, cfg.Readers),
+		readers: &places{count: cfg.Readers, every: cfg.PollInterval},
 		lists:   make(chan struct{}, cfg.MaxLists),
 		flows:   map[string]*followed{},
 	}
@@ -120,10 +122,10 @@ func (f *Follower) Name() string { return f.cfg.Name }
 // State cannot say where to begin. It is to be called once.
 //
 // It calls read for each stretch of a blob that is new: for several blobs at
-// once, never twice at once for one, in order of hours for each flow log, but for
-// hours that cannot be listed. read
-// opens the delta, reads to the end, and returns how far it came, which may be
-// less than all; also beside an error. It is called again for the rest. The
+// once, never twice at once for one. Within a Strand of a flow log hours come in
+// order, but for those that cannot be listed or lag behind. read
+// opens the delta, reads to the end or as long as its Turn is, and returns how far
+// it came, which may be less than all; also beside an error. It is called again for the rest. The
 // Cursor's ETag is the Follower's to set here; one that goes into a checkpoint
 // may have Delta.Info.ETag if the delta was read to its end.
 //

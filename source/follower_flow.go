@@ -25,6 +25,12 @@ type followed struct {
 	next  time.Time         // hours before this one were opened
 	ready bool              // State has said these
 
+	strand   uint32        // of the last hour that was opened
+	failures int           // passes that failed, one after another
+	busy     *hour         // of the backlog, that is read beside all else; nil if none is
+	unwell   bool          // reads of it had failed before
+	over     chan struct{} // says that busy has been read
+
 	mu          sync.Mutex
 	hours       []*hour // that are not finished, in order
 	blobs       map[string]*blob
@@ -43,9 +49,13 @@ type hour struct {
 	changed time.Time // when it was last seen to change, or had before; zero if unknown
 	settled bool      // listed so late that no more is expected
 	done    bool
+	late    bool // was over when it was opened
+	strand  uint32
+	first   int // of blobs, the one to begin with
 
 	failures int       // lists that failed where others did not, one after another
 	retry    time.Time // not to be listed before
+	listed   time.Time // when it was last tried to
 }
 
 func (h *hour) end() time.Time { return h.begin.Add(time.Hour) }
@@ -85,7 +95,7 @@ func (b *blob) hasNews() bool {
 func (b *blob) hasRest() bool { return b.size-2 > b.cursor.Offset }
 
 func newFollowed(f *Follower, name string, stop context.CancelFunc) *followed {
-	return &followed{f: f, name: name, whole: f.filter.whole(name), stop: stop, blobs: map[string]*blob{}}
+	return &followed{f: f, name: name, whole: f.filter.whole(name), stop: stop, blobs: map[string]*blob{}, over: make(chan struct{}, 1)}
 }
 
 // idle reports whether nothing of the flow log waits for anything.
@@ -109,19 +119,21 @@ func (w *followed) event(e Event) {
 func (w *followed) run(ctx context.Context) {
 	w.sign = w.f.cfg.Pulse.Add("flow log " + w.name)
 	defer w.sign.Done()
-	failures := 0
+	defer w.leave()
 	listAt := time.Now()
 	for ctx.Err() == nil {
 		now := time.Now()
 		listing := !now.Before(listAt)
 		err := w.pass(ctx, listing)
+		least := time.Duration(0)
 		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			failures++
-			wait := backoff(w.f.cfg.PollInterval, failures)
+			w.failures++
+			wait := backoff(w.f.cfg.PollInterval, w.failures)
 			listAt = time.Now().Add(wait)
+			least = min(wait, firstRetry)
 			kind := ListFailed
 			if errors.Is(err, errState) {
 				kind = StateFailed
@@ -131,29 +143,43 @@ func (w *followed) run(ctx context.Context) {
 			}
 			w.event(Event{Kind: kind, Err: err, Retry: wait})
 		case listing:
-			if failures > 0 {
+			if w.failures > 0 {
 				w.event(Event{Kind: ListRecovered})
 			}
-			failures = 0
+			w.failures = 0
 			listAt = now.Add(jitter(w.f.cfg.PollInterval, 10))
 			w.forgive()
 		}
-		wait := time.Until(w.retryAt(listAt))
-		w.sign.ShowFor(wait)
-		sleep(ctx, wait)
+		w.wait(ctx, max(least, time.Until(w.retryAt(listAt))))
+	}
+}
+
+// wait waits, or until the busy hour has been read.
+func (w *followed) wait(ctx context.Context, d time.Duration) {
+	w.sign.ShowFor(d)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.over:
+		w.busy = nil
+	case <-ctx.Done():
+	}
+}
+
+// leave waits for those who read the busy hour; they have signs of their own.
+func (w *followed) leave() {
+	if w.busy != nil {
+		w.sign.ShowFor(pulse.Forever)
+		<-w.over
 	}
 }
 
 // forgive forgets the last error if nothing fails any more.
 func (w *followed) forgive() {
 	for _, h := range w.hours {
-		if h.failures > 0 {
+		if h.failures > 0 || h == w.busy && w.unwell || h != w.busy && h.unwell() {
 			return
-		}
-		for _, b := range h.blobs {
-			if b.failures > 0 {
-				return
-			}
 		}
 	}
 	w.mu.Lock()
@@ -161,100 +187,28 @@ func (w *followed) forgive() {
 	w.lastErr = nil
 }
 
+// unwell reports whether a blob of the hour could not be read the last time.
+func (h *hour) unwell() bool {
+	return slices.ContainsFunc(h.blobs, func(b *blob) bool { return b.failures > 0 })
+}
+
 var errState = errors.New("read or write the checkpoint")
 
-// retryAt returns when the next blob may be tried again, or the given time.
+// retryAt returns when the next blob is to be read, or the given time. The backlog
+// goes on when the busy hour has been read.
 func (w *followed) retryAt(at time.Time) time.Time {
+	now := time.Now()
 	for _, h := range w.hours {
+		if w.busy != nil && (h == w.busy || h.backlog(now, w.f.cfg.Grace)) {
+			continue
+		}
 		for _, b := range h.blobs {
-			if b.failures > 0 && b.retry.Before(at) && w.wanted(h, b) {
+			if b.retry.Before(at) && w.wanted(h, b) {
 				at = b.retry
 			}
 		}
 	}
 	return at
-}
-
-// pass goes through the hours, oldest first: lists what is new and reads it.
-// Without listing it only tries again what failed. An hour that cannot be listed
-// does not hold up the others; it is an error if none can.
-func (w *followed) pass(ctx context.Context, listing bool) error {
-	if err := w.remember(); err != nil {
-		return err
-	}
-	var failed []failedHour
-	worked, finishing := false, true
-	for i := 0; ; i++ {
-		// What was delivered meanwhile is not kept until all is read.
-		for _, h := range w.hours[:i] {
-			w.close(h)
-		}
-		if finishing {
-			n, err := w.finish()
-			i, finishing = max(0, i-n), err == nil // done hours may be waiting behind this one
-		}
-		if err := w.open(ctx); err != nil {
-			return err
-		}
-		if i >= len(w.hours) {
-			return w.failed(failed, worked)
-		}
-		w.sign.Show()
-		h := w.hours[i]
-		if h.done {
-			continue
-		}
-		if listing && !h.settled && !time.Now().Before(h.retry) {
-			found, err := w.list(ctx, h)
-			worked = worked || found
-			switch {
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case errors.Is(err, context.DeadlineExceeded) && !worked:
-				return err // the others would take as long
-			case err != nil:
-				failed = append(failed, failedHour{h, err})
-			case h.failures > 0:
-				h.failures, h.retry = 0, time.Time{}
-				w.event(Event{Kind: ListRecovered, Hour: h.begin})
-			}
-			if err != nil && !found {
-				continue
-			}
-		}
-		w.readHour(ctx, h)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		w.close(h)
-	}
-}
-
-type failedHour struct {
-	hour *hour
-	err  error
-}
-
-// failed says which hours could not be listed: all at once if there was nothing
-// else, or else each, which then waits alone.
-func (w *followed) failed(failed []failedHour, worked bool) error {
-	if len(failed) == 0 {
-		return nil
-	}
-	if !worked {
-		if more := len(failed) - 1; more > 0 {
-			return fmt.Errorf("%w (and %d more hours)", failed[0].err, more)
-		}
-		return failed[0].err
-	}
-	for _, f := range failed {
-		f.hour.failures++
-		wait := backoff(w.f.cfg.PollInterval, f.hour.failures)
-		f.hour.retry = time.Now().Add(wait)
-		w.f.counts.listErrors.Add(1)
-		w.event(Event{Kind: ListFailed, Hour: f.hour.begin, Err: f.err, Retry: wait})
-	}
-	return nil
 }
 
 // remember asks State where the last run of the program had come to. The times of
@@ -327,8 +281,15 @@ func (w *followed) open(ctx context.Context) error {
 	slices.SortFunc(hours, time.Time.Compare)
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	behind := false
 	for _, at := range slices.CompactFunc(hours, time.Time.Equal) {
-		w.hours = append(w.hours, &hour{begin: at.UTC()})
+		h := &hour{begin: at.UTC(), late: at.Before(current)}
+		if behind && !h.late {
+			w.strand++ // it does not wait for those before it
+		}
+		behind = h.late
+		h.strand = w.strand
+		w.hours = append(w.hours, h)
 	}
 	w.next = current.Add(time.Hour)
 	return nil
@@ -355,15 +316,14 @@ func (w *followed) close(h *hour) {
 	w.f.counts.finished.Add(1)
 }
 
-// finish moves the low-water mark over hours that are done and returns how many
-// these are.
-func (w *followed) finish() (int, error) {
+// finish moves the low-water mark over hours that are done.
+func (w *followed) finish() error {
 	n := 0
 	for n < len(w.hours) && w.hours[n].done {
 		n++
 	}
 	if n == 0 {
-		return 0, nil
+		return nil
 	}
 	low := w.next
 	if n < len(w.hours) {
@@ -372,11 +332,11 @@ func (w *followed) finish() (int, error) {
 	if err := w.f.cfg.State.Finish(w.f.cfg.Name, w.name, low); err != nil {
 		w.f.counts.stateErrors.Add(1)
 		w.event(Event{Kind: StateFailed, Hour: low, Err: fmt.Errorf("%w: %w", errState, err)})
-		return 0, err
+		return err
 	}
 	w.low = low
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.hours = slices.Delete(w.hours, 0, n)
-	return n, nil
+	return nil
 }

@@ -9,33 +9,37 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"flow2ipfix/internal/pulse"
 )
 
-// readHour reads what an hour has to be read, several blobs at once.
-func (w *followed) readHour(ctx context.Context, h *hour) {
+// readHour reads what an hour has to be read, several blobs at once, for about as
+// long as a poll interval. What is fresh has a turn each, so that soon all are looked
+// at again; blobs of a backlog are read one after another.
+func (w *followed) readHour(ctx context.Context, h *hour, k kind) {
 	var group errgroup.Group
 	group.SetLimit(w.readers())
 	now := time.Now()
-	w.sign.ShowFor(pulse.Forever) // each blob that is read has a sign of its own
-	for _, b := range h.blobs {
-		if ctx.Err() != nil {
-			break
-		}
+	inTime := func() bool { return ctx.Err() == nil && time.Since(now) < w.f.cfg.PollInterval }
+	first := h.first
+	h.first = 0
+	for i := range h.blobs {
+		at := (first + i) % len(h.blobs)
+		b := h.blobs[at]
 		if now.Before(b.retry) || !w.wanted(h, b) {
 			continue
 		}
+		if !inTime() {
+			h.first = at
+			break
+		}
 		group.Go(func() error {
-			if acquire(ctx, w.f.readers, nil) {
-				w.readBlob(ctx, h, b)
-				<-w.f.readers
+			for again := true; again && w.f.readers.acquire(ctx, k); {
+				again = w.readBlob(ctx, h, b) && k == backlog && inTime()
+				w.f.readers.release(k)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // no errors
-	w.sign.Show()
 	for _, b := range h.blobs {
 		if b.changed {
 			b.changed = false
@@ -75,14 +79,15 @@ func (w *followed) settled(b *blob) bool {
 }
 
 // readBlob reads what is new in a blob, and reads it from its start if it was
-// written anew.
-func (w *followed) readBlob(ctx context.Context, h *hour, b *blob) {
+// written anew. It reports whether there is more, for another turn.
+func (w *followed) readBlob(ctx context.Context, h *hour, b *blob) (again bool) {
 	sign := w.f.cfg.Pulse.Add("blob of flow log " + w.name)
 	defer sign.Done()
-	for again := true; again && ctx.Err() == nil; {
+	begun := time.Now()
+	for again = true; again && ctx.Err() == nil && time.Since(begun) < turn; {
 		if b.rewritten {
 			if !w.settled(b) {
-				return // what it has must not be mixed up with what it had
+				return false // what it has must not be mixed up with what it had
 			}
 			if b.cursor.Last.After(b.since) {
 				b.since = b.cursor.Last
@@ -99,6 +104,7 @@ func (w *followed) readBlob(ctx context.Context, h *hour, b *blob) {
 		w.f.counts.reads.Add(1)
 		again = w.took(ctx, h, b, s, cursor, err)
 	}
+	return again
 }
 
 // stretch is a Delta and what came of opening it.
@@ -118,6 +124,8 @@ func (w *followed) stretch(h *hour, b *blob) *stretch {
 		Since:   b.since,
 		Left:    LeftDelivered,
 		Tail:    b.cursor.Tail,
+		Turn:    turn,
+		Strand:  h.strand,
 		Info:    Info{Name: b.name, Size: b.size, ETag: b.etag},
 	}}
 	s.Path, _ = ParsePath(b.name)
@@ -138,6 +146,9 @@ func (w *followed) stretch(h *hour, b *blob) *stretch {
 // took notes how far a read came. It reports whether to read more at once.
 func (w *followed) took(ctx context.Context, h *hour, b *blob, s *stretch, cursor Cursor, err error) (again bool) {
 	progress := s.opened && cursor.Offset > s.Offset
+	if errors.Is(err, ErrTurn) {
+		err, s.ended = nil, false // what was read ahead is not taken
+	}
 	w.mu.Lock()
 	if progress {
 		if cursor.Last.IsZero() {

@@ -118,6 +118,8 @@ type rig struct {
 	stop    context.CancelFunc
 	ended   chan error
 
+	// reader is who reads; nil: the rig.
+	reader func(context.Context, *source.Delta) (source.Cursor, error)
 	// Read stands before each read; nil: nothing does.
 	Read func(ctx context.Context, d *source.Delta) error
 
@@ -172,8 +174,11 @@ func (r *rig) start() {
 	}
 	ctx, stop := context.WithCancel(r.t.Context())
 	r.follow, r.stop, r.ended = follow, stop, make(chan error, 1)
-	ended := r.ended
-	go func() { ended <- follow.Run(ctx, r.read) }()
+	ended, read := r.ended, r.reader
+	if read == nil {
+		read = r.read
+	}
+	go func() { ended <- follow.Run(ctx, read) }()
 	synctest.Wait()
 }
 
@@ -218,9 +223,14 @@ func (r *rig) append(name, block string) {
 // log grows a blob by a record logged now.
 func (r *rig) log(name, id string) {
 	r.t.Helper()
-	block := rec(id, time.Now())
-	if r.backend.Append(context.Background(), name, ","+block) != nil {
-		r.put(name, head, block, foot)
+	r.grow(name, rec(id, time.Now()))
+}
+
+// grow grows a blob by records.
+func (r *rig) grow(name, records string) {
+	r.t.Helper()
+	if r.backend.Append(context.Background(), name, ","+records) != nil {
+		r.put(name, head, records, foot)
 	}
 }
 

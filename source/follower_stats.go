@@ -38,7 +38,7 @@ type FlowLogStats struct {
 	Name              string
 	Newest, Delivered time.Time // as in FollowerStats
 	Interfaces        int       // blobs of the newest hour that has any
-	Backlog           int       // hours that are not finished, beyond the newest
+	Backlog           int       // hours of which not all is delivered, beyond the newest
 	LastError         error     // of what does not work now; nil if all does
 }
 
@@ -140,7 +140,12 @@ func (f *Follower) FlowLogs() []FlowLogStats {
 	all := make([]FlowLogStats, len(flows))
 	for i, w := range flows {
 		w.mu.Lock()
-		s := FlowLogStats{Name: w.name, Newest: w.newest, Delivered: w.delivered, Backlog: max(0, len(w.hours)-1), LastError: w.lastErr}
+		s := FlowLogStats{Name: w.name, Newest: w.newest, Delivered: w.delivered, LastError: w.lastErr}
+		for _, h := range w.hours[:max(0, len(w.hours)-1)] {
+			if !h.done {
+				s.Backlog++
+			}
+		}
 		for k := len(w.hours) - 1; k >= 0 && s.Interfaces == 0; k-- {
 			s.Interfaces = len(w.hours[k].blobs)
 		}

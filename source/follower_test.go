@@ -125,8 +125,8 @@ func TestStart(t *testing.T) {
 		lists      int
 	}{
 		"now":      {at(2, 0, 30), nil, []string{"2: before start"}, 1},
-		"earlier":  {at(1, 30, 0), []string{"1+", "2"}, []string{"1: before start"}, 2},
-		"earliest": {time.Time{}, []string{"0", "1", "1+", "2"}, nil, 3},
+		"earlier":  {at(1, 30, 0), []string{"2", "1+"}, []string{"1: before start"}, 2},
+		"earliest": {time.Time{}, []string{"2", "0", "1", "1+"}, nil, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

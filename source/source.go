@@ -7,7 +7,7 @@ package source
 import (
 	"context"
 	"io"
-	"regexp"
+	"strings"
 	"time"
 
 	"flow2ipfix/internal/pulse"
@@ -35,6 +35,12 @@ type Delta struct {
 	// Tail is what stands before Offset, as in a Cursor; not to be changed. Empty
 	// if that is not known.
 	Tail []byte
+	// Turn is how long the reader may go on, if not zero. Then it returns ErrTurn, as
+	// soon as it came further: other blobs are to be read, too.
+	Turn time.Duration
+	// Strand tells apart hours of a flow log that are read at the same time: within
+	// one they come in order, as long as its reader keeps up with an interface.
+	Strand uint32
 	// Info is the version of the blob that is being read, after Open, if the source
 	// has versions.
 	Info Info
@@ -69,20 +75,58 @@ type Path struct {
 	MAC    string    // 12 hexadecimal digits
 }
 
-var azurePath = regexp.MustCompile(`^(.*?)/?y=(\d{4})/m=(\d\d)/d=(\d\d)/h=(\d\d)/m=\d\d/(?:macAddress=([0-9A-Fa-f]{12})/)?PT1H\.json$`)
-
 // ParsePath reads a blob's name, with '/' between its parts. It reports false
 // for names that are not of Azure's form:
 // …/y=2026/m=11/d=21/h=02/m=00/macAddress=000D3A123456/PT1H.json. Blobs from
 // before 2018 have no MAC in their names.
 func ParsePath(name string) (Path, bool) {
-	m := azurePath.FindStringSubmatch(name)
-	if m == nil {
+	const (
+		form    = "y=0000/m=00/d=00/h=00/m=00/"
+		macForm = "macAddress=XXXXXXXXXXXX/"
+	)
+	rest, ok := strings.CutSuffix(name, "PT1H.json")
+	if !ok {
 		return Path{}, false
 	}
-	hour, err := time.Parse("2006-01-02T15", m[2]+"-"+m[3]+"-"+m[4]+"T"+m[5])
-	if err != nil {
+	mac := ""
+	if rest, ok = cutForm(rest, macForm); ok {
+		mac = name[len(rest)+len("macAddress=") : len(rest)+len(macForm)-1]
+	}
+	target, ok := cutForm(rest, form)
+	if !ok || strings.Contains(target, "\n") {
 		return Path{}, false
 	}
-	return Path{Target: m[1], Hour: hour, MAC: m[6]}, true
+	at := rest[len(target):]
+	number := func(from, to int) (n int) {
+		for _, digit := range at[from:to] {
+			n = 10*n + int(digit-'0')
+		}
+		return n
+	}
+	year, month, day, hour := number(2, 6), time.Month(number(9, 11)), number(14, 16), number(19, 21)
+	begin := time.Date(year, month, day, hour, 0, 0, 0, time.UTC)
+	if y, m, d := begin.Date(); y != year || m != month || d != day || begin.Hour() != hour {
+		return Path{}, false // there is no such time
+	}
+	return Path{Target: strings.TrimSuffix(target, "/"), Hour: begin, MAC: mac}, true
+}
+
+// cutForm cuts off what has a form, in which 0 is any digit and X a hexadecimal
+// one, and reports whether it was there.
+func cutForm(s, form string) (string, bool) {
+	n := len(s) - len(form)
+	if n < 0 {
+		return s, false
+	}
+	for i := range len(form) {
+		c := s[n+i]
+		switch digit := '0' <= c && c <= '9'; {
+		case form[i] == '0' && digit:
+		case form[i] == 'X' && (digit || 'a' <= c|0x20 && c|0x20 <= 'f'):
+		case form[i] != '0' && form[i] != 'X' && c == form[i]:
+		default:
+			return s, false
+		}
+	}
+	return s[:n], true
 }
