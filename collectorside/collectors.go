@@ -6,8 +6,8 @@ type collector struct {
 	preset string
 	// dir is where its files usually lie.
 	dir string
-	// more are other collectors whose files it needs, too.
-	more []string
+	// files are what it is told.
+	files []text
 	// transports are the ways that messages can get there.
 	transports []string
 	// reverse and own say what becomes of reverse counters (RFC 5103) and of
@@ -42,8 +42,11 @@ const (
 	byPaper = "It was not tried: it is known from documents only."
 )
 
-// folders are where the templates of its files lie.
-func (c *collector) folders() []string { return append([]string{c.name}, c.more...) }
+// text is a file and what writes it. It may write nothing.
+type text struct {
+	name  string
+	write func(v *view)
+}
 
 var udp = []string{"udp"}
 
@@ -55,37 +58,45 @@ var collectors = []collector{
 		// place those that producer_nf.go does not name.
 		name: "goflow2", preset: "goflow2", dir: "/etc/goflow2", transports: udp, reverse: defined, own: defined,
 		known:  goflow2Fields,
+		files:  []text{{"mapping.yaml", goflow2Mapping}},
 		format: "cmd/goflow2/mapping.yaml of github.com/netsampler/goflow2, version 2.2.6", proof: ran,
 	},
 	{
 		name: "pmacct", preset: "pmacct", dir: "/etc/pmacct", transports: udp, reverse: defined, own: defined,
 		known:  pmacctPrimitives,
+		files:  []text{{"nfacctd.conf", nfacctdConf}, {"primitives.lst", nfacctdPrimitives}},
 		format: "CONFIG-KEYS and examples/primitives.lst.example of github.com/pmacct/pmacct, version 1.7.7", proof: ran,
 	},
 	{
 		// A definitions file is merged key by key at its top: one with 0 (IANA) would
 		// take all of IANA's elements away (lib/logstash/codecs/netflow.rb).
 		name: "logstash", preset: "elk", dir: "/etc/logstash", transports: udp, reverse: shown, own: defined,
+		files:  []text{{"flow2ipfix-netflow.yaml", logstashNetflow9}, {"flow2ipfix.conf", logstashConf}, {"flow2ipfix.yaml", elasticDefinitions}},
 		format: "docs/index.asciidoc of github.com/logstash-plugins/logstash-codec-netflow", proof: byPaper,
 	},
 	{
 		name: "filebeat", preset: "elk", dir: "/etc/filebeat", transports: udp, reverse: shown, own: defined,
+		files:  []text{{"filebeat-input.yml", filebeatInput}, {"flow2ipfix-fields.yml", elasticDefinitions}},
 		format: "x-pack/filebeat/docs/inputs/input-netflow.asciidoc and input/netflow/definitions.go of github.com/elastic/beats", proof: byPaper,
 	},
 	{
 		name: "nprobe", preset: "ntopng", dir: "/etc/nprobe", transports: []string{"udp", "tcp", "tls"}, reverse: unknown, own: defined,
+		files:  []text{{"custom-fields.txt", nprobeFields}, {"nprobe.sh", nprobeScript}},
 		format: "doc/src/cli_options.rst and doc/src/case_study/collecting_proprietary_flow_fields.rst of github.com/ntop/nProbe", proof: byPaper,
 	},
 	{
-		name: "ntopng", preset: "ntopng", dir: "/etc/nprobe", more: []string{"nprobe"}, tables: true, transports: []string{"udp", "tcp", "tls"}, reverse: unknown, own: defined,
+		name: "ntopng", preset: "ntopng", dir: "/etc/nprobe", tables: true, transports: []string{"udp", "tcp", "tls"}, reverse: unknown, own: defined,
+		files:  []text{{"ntopng.conf", ntopngConf}, {"custom-fields.txt", nprobeFields}, {"nprobe.sh", nprobeScript}},
 		format: "doc/src/cli_options.rst and doc/src/case_study/collecting_proprietary_flow_fields.rst of github.com/ntop/nProbe", proof: byPaper,
 	},
 	{
 		name: "telegraf", preset: "telegraf", dir: "/etc/telegraf", transports: udp, reverse: defined, own: defined,
+		files:  []text{{"flow2ipfix-pen.csv", telegrafNumbers}, {"flow2ipfix.conf", telegrafConf}},
 		format: "plugins/inputs/netflow/README.md of github.com/influxdata/telegraf, version 1.37.2", proof: ran,
 	},
 	{
 		name: "libfds", preset: "generic", dir: "/etc/libfds/user/elements", transports: []string{"udp", "tcp"}, reverse: shown, own: defined, onlyOwn: true,
+		files:  []text{{"flow2ipfix.xml", libfdsElements}},
 		format: "config/system/elements/*.xml of github.com/CESNET/libfds", proof: byPaper,
 	},
 	{
@@ -93,27 +104,33 @@ var collectors = []collector{
 		// (outlet/metadata/provider/root.go); exporterIPv4Address is not read
 		// (outlet/flow/decoder/netflow/decode.go).
 		name: "akvorado", preset: "akvorado", dir: "config", transports: udp, reverse: shown, own: dropped, tables: true, keyed: true,
+		files:  []text{{"inlet.yaml", akvoradoInlet}, {"outlet.yaml", akvoradoOutlet}},
 		format: "console/data/docs/50-configuration.md of github.com/akvorado/akvorado", proof: byPaper,
 	},
 	{
 		name: "elastiflow", preset: "elastiflow", dir: "/etc/elastiflow/metadata", transports: udp, reverse: unknown, own: unknown, tables: true, keyed: true, named: true,
+		files:  []text{{"flowcoll.yml", elastiflowConf}, {"netifs.yml", elastiflowInterfaces}},
 		format: "docs.elastiflow.com, Network Interfaces (user-defined metadata) and Configuration Reference", proof: byPaper,
 	},
 	{
 		name: "nfdump", preset: "nfdump", dir: "/etc/nfdump", transports: udp, reverse: shown, own: dropped,
 		known:  nfdumpFields,
+		files:  []text{{"nfcapd.sh", nfcapdScript}},
 		format: "nfcapd(1) of nfdump 1.7.1", proof: ran,
 	},
 	{
 		name: "solarwinds", preset: "solarwinds", tables: true, transports: udp, reverse: unknown, own: unknown,
+		files:  []text{{"solarwinds.txt", solarwindsText}},
 		format: "SolarWinds' page on the fields that NTA requires", proof: byPaper,
 	},
 	{
 		name: "prtg", preset: "prtg", transports: udp, reverse: unknown, own: unknown,
+		files:  []text{{"prtg.txt", prtgText}},
 		format: "Paessler's manual of the IPFIX sensor", proof: byPaper,
 	},
 	{
 		name: "wireshark", preset: "generic", transports: []string{"udp", "tcp"}, reverse: shown, own: shown,
+		files:  []text{{"wireshark.txt", wiresharkText}},
 		format: "tshark(1), version 4.0.17", proof: "The tests of flow2ipfix compare the names of fields with tshark's.",
 	},
 }

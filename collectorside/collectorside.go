@@ -1,23 +1,17 @@
 // Package collectorside writes what a collector has to be told so that it shows
 // all that it is sent: its configuration, its definitions of elements that it does
-// not know, names of interfaces. The files are templates in the folder text, one
-// folder a collector; which facts they rest on stands in the table of this
-// package and at the head of each file.
+// not know, names of interfaces. A function writes each file; which facts they rest on
+// stands in the table of this package and at the head of each file.
 //
 // It reads nothing and writes nothing: no files, no network, no configuration.
 package collectorside
 
 import (
-	"bytes"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
-	"path"
 	"slices"
 	"strings"
-	"text/template"
 
 	"flow2ipfix/templates"
 )
@@ -91,9 +85,6 @@ func find(name string) (collector, bool) {
 	return collectors[i], true
 }
 
-//go:embed text
-var texts embed.FS
-
 // Files returns the files for a collector. A file that would say nothing is left
 // out. The error is ErrAddress or ErrNothing, or says that there is no such
 // collector.
@@ -104,44 +95,19 @@ func Files(name string, in *Input) ([]File, error) {
 	}
 	v := newView(&c, in)
 	switch {
-	case c.keyed && len(v.Keys()) == 0:
+	case c.keyed && len(v.keys()) == 0:
 		return nil, ErrAddress
-	case c.onlyOwn && len(v.Own()) == 0:
+	case c.onlyOwn && len(v.own()) == 0:
 		return nil, ErrNothing
 	}
 	var files []File
-	for _, folder := range c.folders() {
-		entries, err := fs.ReadDir(texts, path.Join("text", folder))
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entries {
-			v.file = e.Name()
-			text, err := v.execute(path.Join("text", folder, e.Name()))
-			if err != nil {
-				return nil, err
-			}
-			if strings.TrimSpace(text) != "" {
-				files = append(files, File{e.Name(), text})
-			}
+	for _, f := range c.files {
+		v.file = f.name
+		v.out.Reset()
+		f.write(v)
+		if text := strings.TrimSpace(v.out.String()); text != "" {
+			files = append(files, File{f.name, text + "\n"})
 		}
 	}
 	return files, nil
-}
-
-// execute runs one template.
-func (v *view) execute(name string) (string, error) {
-	text, err := texts.ReadFile(name)
-	if err != nil {
-		return "", err
-	}
-	t, err := template.New(path.Base(name)).Option("missingkey=error").Funcs(functions).Parse(string(text))
-	if err != nil {
-		return "", err
-	}
-	var b bytes.Buffer
-	if err := t.Execute(&b, v); err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(b.String()) + "\n", nil
 }

@@ -14,11 +14,11 @@ import (
 // title attributes.
 
 // count is 9876 as "9 876" and 12345678 as "12.3 M".
-func count(n int64) string {
+func count[N int | int64 | uint64](n N) string {
 	if v := float64(n); math.Abs(v) >= 1e5 {
 		return scaled(v)
 	}
-	return grouped(n)
+	return grouped(int64(n))
 }
 
 // grouped puts narrow no-break spaces between thousands.
@@ -53,7 +53,7 @@ func scaled(v float64) string {
 }
 
 // bytesText is a number of bytes in decimal units.
-func bytesText(n int64) string {
+func bytesText[N int | uint64](n N) string {
 	text := scaled(float64(n))
 	if strings.Contains(text, "\u00a0") {
 		return text + "B"
@@ -122,11 +122,11 @@ func clock(now, t time.Time) string {
 }
 
 // plural is "1 flow log" or "3 flow logs".
-func plural[T int | int64](n T, one, many string) string {
+func plural[N int | uint64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return count(int64(n)) + " " + many
+	return count(n) + " " + many
 }
 
 // plain makes text of others fit to be shown: what cannot be seen, or turns the

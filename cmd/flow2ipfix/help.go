@@ -1,8 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"io"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -54,13 +55,35 @@ func flagUsages(fl *pflag.FlagSet) string {
 	return b.String()
 }
 
-// addFlagUsages is done once: cobra keeps such functions for all commands, and the
-// tests run several at a time.
-var addFlagUsages = sync.OnceFunc(func() { cobra.AddTemplateFunc("flagUsages", flagUsages) })
-
-// useGroups makes a command and all below it print flags with headings.
-func useGroups(root *cobra.Command) {
-	addFlagUsages()
-	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(),
-		"Flags:\n{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}", "{{flagUsages .LocalFlags}}", 1))
+// usage writes what cobra writes of a command, with headings among its flags. It is
+// no template: one template anywhere, and the linker keeps all methods of all types,
+// because it could call them by their names. That would be a quarter of the program.
+func usage(cmd *cobra.Command) error {
+	var b strings.Builder
+	b.WriteString("Usage:")
+	if cmd.Runnable() {
+		b.WriteString("\n  " + cmd.UseLine())
+	}
+	if cmd.HasAvailableSubCommands() {
+		b.WriteString("\n  " + cmd.CommandPath() + " [command]")
+	}
+	if cmd.HasExample() {
+		b.WriteString("\n\nExamples:\n" + cmd.Example)
+	}
+	if cmd.HasAvailableSubCommands() {
+		b.WriteString("\n\nAvailable Commands:")
+		for _, sub := range cmd.Commands() {
+			if sub.IsAvailableCommand() || sub.Name() == "help" {
+				fmt.Fprintf(&b, "\n  %-*s %s", sub.NamePadding(), sub.Name(), sub.Short)
+			}
+		}
+	}
+	if cmd.HasAvailableFlags() {
+		b.WriteString("\n\n" + flagUsages(cmd.Flags()))
+	}
+	if cmd.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "\n\nUse \"%s [command] --help\" for more information about a command.", cmd.CommandPath())
+	}
+	_, err := io.WriteString(cmd.OutOrStderr(), b.String()+"\n")
+	return err
 }

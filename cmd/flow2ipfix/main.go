@@ -97,7 +97,7 @@ func newRoot(u *ui, stdin io.Reader) *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	useGroups(root)
+	root.SetUsageFunc(usage)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, "see " + cmd.CommandPath() + " --help"}
 	})

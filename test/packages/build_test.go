@@ -48,6 +48,23 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// maxProgramBytes is how large the program may be.
+const maxProgramBytes = 20_000_000
+
+// TestSize: what makes the program much larger is seldom meant, like a template
+// (also one of cobra's), with which the linker keeps all methods of all types.
+func TestSize(t *testing.T) {
+	root := t.TempDir()
+	said(t, exec.Command("dpkg-deb", "-x", first.deb(), root))
+	info, err := os.Stat(filepath.Join(root, "usr/bin/flow2ipfix"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Size() > maxProgramBytes {
+		t.Errorf("the program has %d bytes, want %d at most", info.Size(), maxProgramBytes)
+	}
+}
+
 // overstrike is how a terminal without colours shows bold.
 var overstrike = regexp.MustCompile(".\x08")
 
