@@ -100,7 +100,7 @@ func (b *Backend) expand(ctx context.Context, op, name string, folders []string)
 // folders lists the folders in one.
 func (b *Backend) folders(ctx context.Context, op, name, folder string) ([]string, error) {
 	pager := b.container(name).NewListBlobsHierarchyPager("/", &container.ListBlobsHierarchyOptions{
-		Prefix: &folder, ResponseFormat: container.StorageResponseFormatXML,
+		Prefix: &folder,
 	})
 	var found []string
 	for pager.More() {
@@ -202,7 +202,7 @@ func (b *Backend) list(ctx context.Context, flowLog string, hour time.Time, foun
 	hour = hour.UTC()
 	prefix := root + fmt.Sprintf("y=%04d/m=%02d/d=%02d/h=%02d/", hour.Year(), hour.Month(), hour.Day(), hour.Hour())
 	pager := b.container(name).NewListBlobsFlatPager(&container.ListBlobsFlatOptions{
-		Prefix: &prefix, ResponseFormat: container.StorageResponseFormatXML,
+		Prefix: &prefix,
 	})
 	for pager.More() {
 		page, err := pager.NextPage(ctx)
