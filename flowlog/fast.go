@@ -9,25 +9,33 @@ import (
 )
 
 // This file is the hottest code of the program. It reads the tuples that are
-// all of Azure's traffic but a fraction: 13 fields, IPv4, times in the unit of
-// their kind, counters of at most 8 digits or empty. For everything else, and
-// for every doubt, it says no and the parsers in tuple.go decide: what it
-// accepts, they accept with the same result (FuzzTuple holds that).
+// all of Azure's traffic but a fraction: 8 or 13 fields, times in the unit of
+// their kind, ports and protocols without leading zeros, counters of at most 12
+// digits or empty. For everything else, and for every doubt, it says no and the
+// parsers in tuple.go decide: what it accepts, they accept with the same result
+// (FuzzTuple holds that).
 //
 // Why it looks as it does: reading a tuple byte by byte costs a mispredicted
 // branch wherever a number's length changes, and looking for one field's end
 // behind the other makes each wait for the last. So the ends of all fields are
-// found first, 64 bytes at a time and without a branch, and then the fields are
-// read independently, eight digits in one multiplication. What is wrong with a
-// field gathers in bad, which is asked once.
+// marked first (marks.go), and then the fields are read independently, without a
+// branch that depends on their length. What can be asked by a branch that is never
+// taken is, since that is free.
 
-// padBytes is how far behind a tuple's first byte fastTuple may look.
-const padBytes = 160
+// padBytes is how far behind a tuple's first byte may be looked. Places are worked out
+// of 64 marks: they are less than 64 behind where those were loaded, or 64 if there was
+// no mark. Marks are loaded behind the time (14 bytes), behind each IPv6 address (39 and
+// a comma), and behind the letters (63, 5, and 20 for the longest code): 14 + 40 + 40 +
+// 88 + 64 is 246. Of text, 8 bytes are read at a place at most, and of marks as many as
+// begin there, so that nothing is read from 256 on. What is read in front of a place, at
+// most 16 bytes, begins behind that of the time at most, and never before the tuple.
+const padBytes = 256
 
-// text is the tuple and what stands behind it: padBytes from its first byte on
-// can be read. No place that fastTuple asks for lies farther: ends are found in
-// the 128 bytes behind the time's comma, and 8 bytes are read from each.
+// text is a tuple and what stands behind it: padBytes from the tuple's first byte on
+// can be read. Or it is a bitmap, which has room for 64 bits behind padBytes.
 type text struct{ p unsafe.Pointer }
+
+func (t text) from(i uint64) text { return text{unsafe.Add(t.p, i)} }
 
 func (t text) at(i uint64) byte { return *(*byte)(unsafe.Add(t.p, i)) }
 
@@ -39,261 +47,264 @@ func (t text) load64(i uint64) uint64 {
 	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(t.p, i))[:])
 }
 
-// fastTuple reads the tuple at in[i:] and returns the place of the '"' behind
-// it, or false. It may leave anything in f then. padBytes from i on must be
-// readable, whatever they are.
-func fastTuple(kind Kind, in []byte, i int, f *Flow) (int, bool) {
-	b := text{unsafe.Pointer((*[padBytes]byte)(in[i:]))}
+// textAt returns the text at in[i:], after a look whether there is enough of it.
+func textAt(in []byte, i int) text { return text{unsafe.Pointer((*[padBytes]byte)(in[i:]))} }
 
-	// The time has a fixed length.
-	t, bad := digits(b, 0, 8)
-	var start uint64
-	if kind == VNet {
-		ms, wrong := digits(b, 8, 13)
-		bad |= wrong
-		t = t*100_000 + ms
-		start = uint64(len("1663146003606,"))
-	} else {
-		s, wrong := digits(b, 8, 10)
-		bad |= wrong
-		t = (t*100 + s) * 1000
-		start = uint64(len("1663146003,"))
+// load returns the marks of at least 57 bytes from i on, the first one in the lowest
+// bit.
+func (b *bitmap) load(i uint64) uint64 {
+	return text{unsafe.Pointer(b)}.load64(i>>3) >> (i & 7)
+}
+
+// fastTuples reads tuples from the one on whose '"' stands at pos, and goes behind
+// each. It reports true at the end of the list, or where it would not go further,
+// and false before a tuple that it does not read.
+func (d *Decoder) fastTuples(kind Kind) bool {
+	w, m := &d.w, &d.w.marks
+	flows := d.batch.flows
+	keep := 1
+	if w.dropping {
+		keep = 0
 	}
-	if b.at(start-1) != ',' || t < minSeconds*1000 || t >= maxSeconds*1000 {
+	pos := w.pos
+	ok := false
+	for {
+		i := pos + 1
+		if i < m.from || i+padBytes > m.to {
+			m.mark(w.buf[:w.end+padBytes], i)
+		}
+		if len(flows) == cap(flows) {
+			flows = append(flows, Flow{})[:len(flows)]
+		}
+		var end uint64
+		end, ok = fastTuple(kind, textAt(w.buf, i), uint64(i-m.from), m, &flows[:len(flows)+1][len(flows)])
+		if !ok {
+			break
+		}
+		flows = flows[:len(flows)+keep]
+		pos = i + int(end) + 1
+		// Azure writes no space between tuples.
+		if w.buf[pos] != ',' || w.buf[pos+1] != '"' {
+			break
+		}
+		pos++
+	}
+	w.pos = pos
+	d.batch.flows = flows
+	return ok
+}
+
+// fastTuple reads the tuple at b, whose marks begin at r, and returns how far behind b
+// the '"' is that ends it, or false. It may leave anything in f then. padBytes from b
+// on must be readable and marked, whatever they are.
+func fastTuple(kind Kind, b text, r uint64, m *marks, f *Flow) (uint64, bool) {
+	// The time has a fixed length: eight digits, which the tuples of a minute share,
+	// five or two more, and a comma.
+	if head := b.load64(0); head != m.head {
+		w := head ^ zeros
+		if (w+0x76*ones|w)&tops != 0 {
+			return 0, false
+		}
+		m.head, m.headTime = head, eight(w)*100_000
+	}
+	start, tail, t := uint64(0), uint64(0), m.headTime
+	if kind == VNet {
+		start = uint64(len("1663146003606,"))
+		tail = b.load64(start-8) ^ commaBehind
+		t += eight(tail << 8 &^ (1<<24 - 1))
+	} else {
+		start = uint64(len("1663146003,"))
+		tail = b.load64(start-8) ^ commaBehind
+		t += eight(tail<<8&^(1<<48-1)) * 1000
+	}
+	if (tail+(0x76*ones+9<<56)|tail)&tops != 0 || t-minSeconds*1000 >= (maxSeconds-minSeconds)*1000 {
 		return 0, false
 	}
 	f.Time, f.Start = int64(t), 0
 
-	// 18 ends follow, the dots of the addresses included.
-	e := ends{first: ends64(b, start), base: start}
-	if bits.OnesCount64(e.first) < 18 {
-		e.second = ends64(b, start+64)
-		if bits.OnesCount64(e.second)+bits.OnesCount64(e.first) < 18 {
-			return 0, false
-		}
-	}
-	dot1, dot2, dot3, end := e.next(), e.next(), e.next(), e.next()
-	source, wrong := address(b, start, dot1, dot2, dot3, end)
-	bad |= wrong
-	start = end + 1
-	dot1, dot2, dot3, end = e.next(), e.next(), e.next(), e.next()
-	destination, wrong := address(b, start, dot1, dot2, dot3, end)
-	bad |= wrong
-	start = end + 1
-	end = e.next()
-	sourcePort, wrong := digits(b, start, end)
-	bad |= wrong | ((65535-sourcePort)|(end-start-1))&topBit | notComma(b, end)
-	start = end + 1
-	end = e.next()
-	destPort, wrong := digits(b, start, end)
-	bad |= wrong | ((65535-destPort)|(end-start-1))&topBit | notComma(b, end)
-	start = end + 1
-	end = e.next()
-	bad |= notComma(b, end)
-
-	// Single letters with their commas follow: direction and state or decision.
-	var protocol uint64
-	state, encryption, denied := StateNone, EncryptionUnset, false
-	direction := Inbound
-	switch b.at(end + 1) {
-	case 'I':
-	case 'O':
-		direction = Outbound
-	default:
+	// From here on places count from start, and last is the last one that was dealt
+	// with.
+	b, r = b.from(start), r+start
+	marked := m.ends.load(r)
+	if marked == 0 {
 		return 0, false
 	}
-	code := b.at(end + 3)
-	bad |= notComma(b, end+2) | notComma(b, end+4)
-	e.skip()
-	e.skip()
-	protocolStart, codeStart := start, end+5
-	protocolEnd := end
-	end = e.next()
-	if kind == VNet {
-		protocol, wrong = digits(b, protocolStart, protocolEnd)
-		bad |= wrong | ((255-protocol)|(protocolEnd-protocolStart-1))&topBit
-		switch code {
-		case 'B':
-			state = Begin
-		case 'C':
-			state = Continue
-		case 'E':
-			state = End
-		case 'D':
-			denied = true
-		default:
+	last := before
+	if end := first(marked); b.at(end) == '.' {
+		var source, destination, bad1, bad2 uint32
+		source, last, marked, bad1 = address4(b, last, marked)
+		destination, last, marked, bad2 = address4(b, last, marked)
+		if bad1|bad2 != 0 {
 			return 0, false
 		}
-		if b.load32(codeStart)&0xFFFFFF == 'N'|'X'<<8|','<<16 {
-			encryption = EncryptionNX
-		} else {
-			encryption = encryptionOf(in[i+int(codeStart) : i+int(end)])
-			if encryption == EncryptionOther || encryption == EncryptionUnset {
+		f.Source, f.Destination, f.IPv6 = ipaddr.From4(source), ipaddr.From4(destination), false
+	} else {
+		ok, colons := false, m.addresses6()
+		if f.Source, ok = address6(b, colons.load(r), end); !ok {
+			return 0, false
+		}
+		start += end + 1
+		b, r = b.from(end+1), r+end+1
+		end = first(m.ends.load(r))
+		if f.Destination, ok = address6(b, colons.load(r), end); !ok {
+			return 0, false
+		}
+		start += end + 1
+		b, r = b.from(end+1), r+end+1
+		marked = m.ends.load(r)
+		f.IPv6 = true
+	}
+
+	if marked == 0 {
+		return 0, false
+	}
+	end1 := first(marked)
+	if marked &= marked - 1; marked == 0 {
+		return 0, false
+	}
+	end2 := first(marked)
+	sourcePort, destPort := b.number(last, end1), b.number(end1, end2)
+	if sourcePort > 65535 || destPort > 65535 || end1-last-2 > 7 || end2-end1-2 > 7 || b.at(end1) != ',' {
+		return 0, false
+	}
+	f.SourcePort, f.DestinationPort = uint16(sourcePort), uint16(destPort)
+	last = end2
+
+	// Single letters with their commas follow, eight bytes in all but for VNet's code
+	// of the encryption, which is NX as a rule.
+	var direction, state uint8
+	next := uint64(0)
+	if kind == VNet {
+		if marked &= marked - 1; marked == 0 {
+			return 0, false
+		}
+		last = first(marked)
+		protocol, bad := octet(b, end2, last, ',')
+		if bad != 0 || b.at(end2) != ',' {
+			return 0, false
+		}
+		f.Protocol = uint8(protocol)
+		letters := b.load64(last)
+		direction, state = letterDirection[uint8(letters>>8)], letterState[uint8(letters>>24)]
+		f.Denied = state == 0
+		f.Encryption, next = EncryptionNX, last+8
+		if letters&^(0xFF<<8|0xFF<<24) != ','|','<<16|','<<32|'N'<<40|'X'<<48|','<<56 {
+			if letters&0xFF00FF00FF != ','|','<<16|','<<32 {
 				return 0, false
 			}
+			code := last + 5
+			next = code + first(m.ends.load(r+code))
+			f.Encryption = encryptionOf(unsafe.Slice((*byte)(b.from(code).p), next-code))
+			if f.Encryption == EncryptionOther || f.Encryption == EncryptionUnset || b.at(next) != ',' {
+				return 0, false
+			}
+			next++
 		}
 	} else {
-		if protocolEnd-protocolStart != 1 || end-codeStart != 1 {
+		letters := b.load64(last)
+		separators := letters & 0x00FF00FF00FF00FF
+		if separators&(1<<48-1) != ','|','<<16|','<<32 {
 			return 0, false
 		}
-		switch b.at(protocolStart) {
-		case 'T':
-			protocol = 6
-		case 'U':
-			protocol = 17
-		default:
+		direction = letterDirection[uint8(letters>>24)]
+		protocol, decision := letterProtocol[uint8(letters>>8)], letterDecision[uint8(letters>>40)]
+		if (protocol|decision)&noLetter != 0 {
 			return 0, false
 		}
-		switch code {
-		case 'A':
-		case 'D':
-			denied = true
-		default:
-			return 0, false
-		}
-		switch b.at(codeStart) {
-		case 'B':
-			state = Begin
-		case 'C':
-			state = Continue
-		case 'E':
-			state = End
+		f.Protocol, f.Denied, f.Encryption = protocol, decision != 0, EncryptionUnset
+		switch separators >> 48 {
+		case ',':
+			next = last + 9
+			if state = letterState[uint8(letters>>56)]; state == 0 || b.at(last+8) != ',' {
+				return 0, false
+			}
+		case '"': // version 1
+			next = last + 6
 		default:
 			return 0, false
 		}
 	}
-	bad |= notComma(b, end)
-
-	start = end + 1
-	end = e.next()
-	n, wrong := digits(b, start, end)
-	bad |= wrong | notComma(b, end)
-	f.PacketsSent = n
-	present := presence(start, end) * HasPacketsSent
-	start = end + 1
-	end = e.next()
-	n, wrong = digits(b, start, end)
-	bad |= wrong | notComma(b, end)
-	f.BytesSent = n
-	present |= presence(start, end) * HasBytesSent
-	start = end + 1
-	end = e.next()
-	n, wrong = digits(b, start, end)
-	bad |= wrong | notComma(b, end)
-	f.PacketsReceived = n
-	present |= presence(start, end) * HasPacketsReceived
-	start = end + 1
-	end = e.next()
-	n, wrong = digits(b, start, end)
-	f.BytesReceived = n
-	present |= presence(start, end) * HasBytesReceived
-	if bad|wrong != 0 || b.at(end) != '"' {
+	// Letters between the numbers that were read.
+	if (direction|state)&noLetter != 0 || m.above.load(r)<<(-last&63) != 0 {
 		return 0, false
 	}
-	f.Source, f.Destination = source, destination
-	f.SourcePort, f.DestinationPort = uint16(sourcePort), uint16(destPort)
-	f.Protocol, f.Direction, f.State, f.Encryption = uint8(protocol), direction, state, encryption
-	f.Counters, f.Denied, f.IPv6 = present, denied, false
-	return i + int(end), true
+	f.Direction, f.State = Direction(direction), State(state)
+	if kind == NSG && state == 0 {
+		f.PacketsSent, f.BytesSent, f.PacketsReceived, f.BytesReceived, f.Counters = 0, 0, 0, 0, 0
+		return start + next, true
+	}
+	end, ok := counters(b.from(next), m.ends.load(r+next), m.above.load(r+next), f)
+	return start + next + end, ok
+}
+
+// counters reads four numbers, each of which may be empty, and the '"' behind them.
+func counters(b text, marked, above uint64, f *Flow) (uint64, bool) {
+	if marked == 0 {
+		return 0, false
+	}
+	end1 := first(marked)
+	if marked &= marked - 1; marked == 0 {
+		return 0, false
+	}
+	end2 := first(marked)
+	if marked &= marked - 1; marked == 0 {
+		return 0, false
+	}
+	end3 := first(marked)
+	if marked &= marked - 1; marked == 0 {
+		return 0, false
+	}
+	end4 := first(marked)
+	if above&(marked^(marked-1)) != 0 || b.at(end1) != ',' || b.at(end2) != ',' || b.at(end3) != ',' || b.at(end4) != '"' {
+		return 0, false
+	}
+	f.PacketsSent, f.BytesSent = b.number(before, end1), b.number(end1, end2)
+	f.PacketsReceived, f.BytesReceived = b.number(end2, end3), b.number(end3, end4)
+	// The lengths, but one more.
+	n1, n2, n3, n4 := end1-before, end2-end1, end3-end2, end4-end3
+	f.Counters = Counters((1-n1)>>63 | (1-n2)>>63<<1 | (1-n3)>>63<<2 | (1-n4)>>63<<3)
+	if (n1+6)|(n2+6)|(n3+6)|(n4+6) < 16 {
+		return end4, true
+	}
+	// One has more than eight digits.
+	ok1, ok2 := b.long(before, end1, &f.PacketsSent), b.long(end1, end2, &f.BytesSent)
+	ok3, ok4 := b.long(end2, end3, &f.PacketsReceived), b.long(end3, end4, &f.BytesReceived)
+	return end4, ok1 && ok2 && ok3 && ok4
 }
 
 const (
-	topBit = 1 << 63
-	zeros  = 0x3030303030303030 // "00000000"
-	tops   = 0x8080808080808080
+	zeros       = '0' * ones
+	commaBehind = zeros ^ ('0'^',')<<56
+
+	before = ^uint64(0) // the place in front of the first one
 )
 
-// ends gives out the places where fields end, in order: those of the first 64
-// bytes behind base, then those of the next.
-type ends struct{ first, second, base uint64 }
+// first returns the place of the first mark. Who has asked whether there is one saves
+// the processor asking.
+func first(marked uint64) uint64 { return uint64(bits.TrailingZeros64(marked)) }
 
-func (e *ends) next() uint64 {
-	if e.first == 0 {
-		e.first, e.base = e.second, e.base+64
+// number returns the number of 0 to 8 digits between two places.
+func (t text) number(last, end uint64) uint64 {
+	return eight(t.load64(end-8) & lastDigits[uint8(end-last)])
+}
+
+// long sets n to the number between two places if it has 9 to 16 digits.
+func (t text) long(last, end uint64, n *uint64) bool {
+	length := end - last - 1
+	if length > 8 {
+		*n = eight(t.load64(end-16)&lastDigits[uint8(length-7)])*100_000_000 + eight(t.load64(end-8)&(0x0F*ones))
 	}
-	at := e.base + uint64(bits.TrailingZeros64(e.first))
-	e.first &= e.first - 1
-	return at
+	return length <= 16
 }
 
-func (e *ends) skip() {
-	if e.first == 0 {
-		e.first, e.base = e.second, e.base+64
-	}
-	e.first &= e.first - 1
+// eight returns the number of eight digits, each the value of a byte, the last one on
+// top: they become pairs, and pairs of pairs.
+func eight(w uint64) uint64 {
+	w = w * (10<<8 + 1) >> 8 & pairs
+	w = w * (100<<16 + 1) >> 16 & fours
+	return w * (10000<<32 + 1) >> 32
 }
 
-// ends64 returns a bit for each of 64 bytes that may end a field: those below
-// '0'. Within a field none is, in ASCII. Other bytes may set a bit too, which
-// makes the tuple no fast one.
-func ends64(b text, i uint64) uint64 {
-	return ends8(b, i) | ends8(b, i+8)<<8 | ends8(b, i+16)<<16 | ends8(b, i+24)<<24 |
-		ends8(b, i+32)<<32 | ends8(b, i+40)<<40 | ends8(b, i+48)<<48 | ends8(b, i+56)<<56
-}
-
-func ends8(b text, i uint64) uint64 {
-	w := ^(b.load64(i)&^tops + 0x5050505050505050) & tops // the top bit of each such byte
-	return w >> 7 * 0x0102040810204080 >> 56
-}
-
-// notComma returns 0 if there is a comma at i.
-func notComma(b text, i uint64) uint64 { return uint64(b.at(i) ^ ',') }
-
-// presence returns 1 if there is something between two places, else 0.
-func presence(from, to uint64) Counters { return Counters((from - to) >> 63) }
-
-// digits returns the number that stands in b[from:to], or 0 if that is empty.
-// Unless it is 0 to 8 digits, bad is not 0.
-func digits(b text, from, to uint64) (n, bad uint64) {
-	length := to - from
-	// Moving the digits to the top leaves zeros in front of them; a shift by
-	// 64, for no digits at all, leaves 0.
-	w := (b.load64(from) ^ zeros) << (64 - 8*length)
-	bad = (w+0x7676767676767676|w)&tops | (8-length)&topBit
-	// Pairs first, then pairs of pairs.
-	w = w*10 + w>>8
-	return ((w&0x000000FF000000FF)*(100+1000000<<32) + (w>>16&0x000000FF000000FF)*(1+10000<<32)) >> 32, bad
-}
-
-// address reads an IPv4 address that begins at from, and whose three dots and
-// comma stand at dot1, dot2, dot3 and to. Unless it is one, bad is not 0.
-func address(b text, from, dot1, dot2, dot3, to uint64) (a ipaddr.Addr, bad uint64) {
-	n0, bad0 := octet(b, from, dot1)
-	n1, bad1 := octet(b, dot1+1, dot2)
-	n2, bad2 := octet(b, dot2+1, dot3)
-	n3, bad3 := octet(b, dot3+1, to)
-	between := (b.at(dot1) ^ '.') | (b.at(dot2) ^ '.') | (b.at(dot3) ^ '.') | (b.at(to) ^ ',')
-	return ipaddr.From4(n0<<24 | n1<<16 | n2<<8 | n3), uint64(bad0|bad1|bad2|bad3) | uint64(between)
-}
-
-// octet returns the number that stands in b[from:to]. Unless that is 1 to 3
-// digits, without a leading zero and not above 255, bad is not 0.
-func octet(b text, from, to uint64) (n, bad uint32) {
-	length := uint32(to - from)
-	w := b.load32(from) ^ zeros&(1<<32-1)
-	w <<= (32 - 8*length) & 31 // a wrong length shows in the table
-	// Three digits of four bits each: hundreds, tens, ones.
-	e := octets[w>>8*0x01001001>>16&0xFFF]
-	return e & 0xFF, e>>8 ^ length | w&0xF0F0F0F0
-}
-
-// octets has for each three decimal digits the number in its low octet, and
-// above it how many digits it has when written without leading zeros. What is no
-// octet has a length that no field has.
-var octets = func() (t [1 << 12]uint32) {
-	for i := range t {
-		h, ten, one := i>>8, i>>4&15, i&15
-		n := 100*h + 10*ten + one
-		length := uint32(1)
-		if n >= 100 {
-			length = 3
-		} else if n >= 10 {
-			length = 2
-		}
-		if h > 9 || ten > 9 || one > 9 || n > 255 {
-			n, length = 0, 1<<16
-		}
-		t[i] = length<<8 | uint32(n)
-	}
-	return t
-}()
+// As variables they are operands in memory, which costs less than to load them as
+// constants again and again.
+var pairs, fours uint64 = 0x00FF00FF00FF00FF, 0x0000FFFF0000FFFF

@@ -38,10 +38,34 @@ func (m maker) address(v6 bool) string {
 		return pick(m, "", "10.0.0", "10.0.0.0.1", "10.0.0.256", "10.0.0.01", "1.2.3.4.", ".1.2.3", "1..2.3", "::", ":", ":::", "fe80::1%1", "[::1]", "1.2.3.4/8",
 			"::ffff:1.2.3.4", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7::", "12345::", "a.b.c.d", "1.2.3.\x004", "1.2.3.４")
 	case v6:
-		return pick(m, "fd00::", "2001:db8::", "::") + strconv.FormatInt(int64(m.IntN(1<<16)), 16)
+		return m.ip6()
 	default:
-		return fmt.Sprintf("%d.%d.%d.%d", m.IntN(256), m.IntN(256), m.IntN(256), m.IntN(256))
+		return m.ip4()
 	}
+}
+
+func (m maker) ip4() string {
+	return fmt.Sprintf("%d.%d.%d.%d", m.IntN(256), m.IntN(256), m.IntN(256), m.IntN(256))
+}
+
+// ip6 writes an IPv6 address, or something like one.
+func (m maker) ip6() string {
+	if m.IntN(3) == 0 {
+		return pick(m, "fd00::", "2001:db8::", "::") + strconv.FormatInt(int64(m.IntN(1<<16)), 16)
+	}
+	groups := make([]string, pick(m, 8, 8, 7, 6, 3, 1+m.IntN(9)))
+	for i := range groups {
+		groups[i] = fmt.Sprintf(pick(m, "%x", "%X", "%04x"), m.IntN(1<<pick(m, 4, 8, 12, 16)))
+		if m.IntN(200) == 0 {
+			groups[i] = pick(m, "", "g", "12345", "0x1", "@", "`", "/", "1.2.3.4")
+		}
+	}
+	gap := m.IntN(len(groups) + 1)
+	text := strings.Join(groups[:gap], ":") + "::" + strings.Join(groups[gap:], ":")
+	if len(groups) == 8 || m.rarely() {
+		text = strings.Join(groups, ":")
+	}
+	return text
 }
 
 func (m maker) tuple(kind Kind) string {
@@ -53,7 +77,7 @@ func (m maker) tuple(kind Kind) string {
 	if (kind == VNet) != m.rarely() {
 		text += pick(m, "000", "999", "123")
 	}
-	v6 := m.IntN(6) == 0
+	v6 := m.IntN(3) == 0
 	fields := []string{text, m.address(v6), m.address(v6 != m.rarely()), m.number(65536), m.number(65536)}
 	if kind == VNet {
 		fields = append(fields, pick(m, "6", "17", m.number(256)), m.letter("IO"), m.letter("BCED"),

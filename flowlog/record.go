@@ -219,35 +219,16 @@ func (d *Decoder) tuples(kind Kind) error {
 	w, b := &d.w, d.batch
 	before := len(b.flows)
 	for first := true; ; first = false {
-		// Azure writes no space between tuples.
-		if !first && w.buf[w.pos] == ',' && w.buf[w.pos+1] == '"' {
-			w.pos++
-		} else if ok, err := w.element(first); err != nil {
+		if ok, err := w.element(first); err != nil {
 			return err
 		} else if !ok {
 			break
 		}
-		if len(b.flows) == cap(b.flows) {
-			b.flows = append(b.flows, Flow{})[:len(b.flows)]
+		if w.buf[w.pos] == '"' && d.fastTuples(kind) {
+			continue
 		}
-		f := &b.flows[:len(b.flows)+1][len(b.flows)]
-		ok := false
-		if w.buf[w.pos] == '"' {
-			// The tuple is read in place. That fails at the end of the window
-			// too, and for a tuple with escapes; slowTuple knows better.
-			end, reason := parseTuple(kind, w.buf, w.pos+1, f)
-			if ok = reason == reasonNone; ok {
-				w.pos = end + 1
-			}
-		}
-		if !ok {
-			var err error
-			if ok, err = d.slowTuple(kind, f); err != nil {
-				return err
-			}
-		}
-		if ok && !w.dropping {
-			b.flows = b.flows[:len(b.flows)+1]
+		if err := d.slowTuple(kind); err != nil {
+			return err
 		}
 	}
 	if n := len(b.flows) - before; n > 0 {
@@ -259,9 +240,6 @@ func (d *Decoder) tuples(kind Kind) error {
 
 // parseTuple chooses the layout by the shape that the tuple stands in.
 func parseTuple(kind Kind, b []byte, i int, f *Flow) (int, Reason) {
-	if end, ok := fastTuple(kind, b, i, f); ok {
-		return end, reasonNone
-	}
 	if kind == VNet {
 		return parseVNet(b, i, f)
 	}
@@ -269,15 +247,15 @@ func parseTuple(kind Kind, b []byte, i int, f *Flow) (int, Reason) {
 }
 
 // slowTuple reads an element of flowTuples by the rules of JSON first and of
-// tuples then. It reports false if it was rejected.
-func (d *Decoder) slowTuple(kind Kind, f *Flow) (bool, error) {
+// tuples then.
+func (d *Decoder) slowTuple(kind Kind) error {
 	w := &d.w
 	if ok, err := d.want('"', PieceTuple); !ok {
-		return false, err
+		return err
 	}
 	raw, escaped, err := w.rawString()
 	if err != nil {
-		return false, err
+		return err
 	}
 	start := w.offset() - int64(len(raw)) - 2
 	b, i, length := w.buf, w.pos-1-len(raw), len(raw)
@@ -285,18 +263,22 @@ func (d *Decoder) slowTuple(kind Kind, f *Flow) (bool, error) {
 		plain, ok := unescape(nil, raw)
 		if !ok && !w.dropping {
 			w.pos-- // to the closing quote
-			return false, errSyntax
+			return errSyntax
 		}
-		b, i, length = append(append(plain, '"'), make([]byte, padBytes)...), 0, len(plain)
+		b, i, length = append(plain, '"'), 0, len(plain)
 	}
-	end, reason := parseTuple(kind, b, i, f)
+	var f Flow
+	end, reason := parseTuple(kind, b, i, &f)
 	if reason == reasonNone && end != i+length {
 		reason = BadFieldCount // a quotation mark within the tuple
 	}
-	if reason != reasonNone {
+	switch {
+	case reason != reasonNone:
 		d.reject(start, PieceTuple, reason)
+	case !w.dropping:
+		d.batch.flows = append(d.batch.flows, f)
 	}
-	return reason == reasonNone, nil
+	return nil
 }
 
 // text reads a string. Values of other types are skipped and read as nothing:

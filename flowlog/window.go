@@ -27,6 +27,8 @@ type window struct {
 	head     []byte // how the record that was dropped last begins
 
 	scratch [64]byte // for keys and short unescaped strings
+
+	marks marks // of a stretch of buf
 }
 
 const (
@@ -52,6 +54,7 @@ func (w *window) fill() error {
 	if w.err != nil {
 		return w.err
 	}
+	w.marks.drop()
 	if w.dropping {
 		w.keep = w.pos
 	}
