@@ -50,6 +50,7 @@ type Decoder struct {
 	pending []span // rejections in it
 	stats   Stats
 	lost    Stats // of the record being read, added to stats when it is whole
+	most    int   // flows of the largest record so far
 
 	// resync is set after a syntax error or a torn record, until a whole one
 	// comes: what follows is looked through for the beginning of a record.
@@ -187,6 +188,7 @@ func (d *Decoder) item(c byte) (bool, error) {
 		return false, nil
 	case err == nil:
 		d.commit()
+		d.most = max(d.most, len(d.batch.flows)-flows)
 		return true, nil
 	}
 

@@ -74,7 +74,7 @@ func (d *Decoder) fastTuples(kind Kind) bool {
 			m.mark(w.buf[:w.end+padBytes], i)
 		}
 		if len(flows) == cap(flows) {
-			flows = append(flows, Flow{})[:len(flows)]
+			flows = grow(flows, d.most)
 		}
 		var end uint64
 		end, ok = fastTuple(kind, textAt(w.buf, i), uint64(i-m.from), m, &flows[:len(flows)+1][len(flows)])

@@ -183,6 +183,16 @@ func (b *Batch) Reset() {
 	}
 }
 
+// grow makes room for another flow: at once for a record like the largest one
+// before, most flows, or for twice as many as there are. Step by step it would take
+// five times the memory, and each page of that costs as much as twenty flows.
+func grow(flows []Flow, most int) []Flow {
+	const first = 2 << 10
+	n := len(flows)
+	room := max(first, n+n/4, min(max(2*n, n+most+most/8), keepFlows))
+	return append(make([]Flow, 0, room), flows...)
+}
+
 // DropLast takes the last record out of the batch and returns how many flows it
 // had.
 func (b *Batch) DropLast() int {

@@ -276,6 +276,9 @@ func (d *Decoder) slowTuple(kind Kind) error {
 	case reason != reasonNone:
 		d.reject(start, PieceTuple, reason)
 	case !w.dropping:
+		if len(d.batch.flows) == cap(d.batch.flows) {
+			d.batch.flows = grow(d.batch.flows, d.most)
+		}
 		d.batch.flows = append(d.batch.flows, f)
 	}
 	return nil
