@@ -29,6 +29,7 @@ type followed struct {
 	failures int           // passes that failed, one after another
 	busy     *hour         // of the backlog, that is read beside all else; nil if none is
 	unwell   bool          // reads of it had failed before
+	after    time.Time     // the backlog goes on with hours behind this one, then the others
 	over     chan struct{} // says that busy has been read
 
 	mu          sync.Mutex

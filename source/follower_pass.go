@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flow2ipfix/internal/pulse"
@@ -24,17 +25,19 @@ func (w *followed) pass(ctx context.Context, listing bool) error {
 		return err
 	}
 	finishing := w.settle() == nil
-	if err := w.open(ctx); err != nil {
-		return err
+	if listing {
+		if err := w.open(ctx); err != nil {
+			return err
+		}
 	}
-	begun := time.Now()
+	now := time.Now()
 	l := lists{worked: !listing}
 	var old []*hour
 	for _, h := range w.hours {
-		if h.done || h == w.busy {
+		if h.done {
 			continue
 		}
-		if h.backlog(begun, w.f.cfg.Grace) {
+		if h == w.busy || h.backlog(now, w.f.cfg.Grace) {
 			old = append(old, h)
 			continue
 		}
@@ -53,19 +56,11 @@ func (w *followed) pass(ctx context.Context, listing bool) error {
 		}
 		w.close(h)
 	}
-	for _, h := range old {
-		if w.busy != nil || time.Since(begun) > w.f.cfg.PollInterval {
-			break
-		}
-		w.sign.Show()
-		due := listing || w.failures == 0 && time.Since(h.listed) >= w.f.cfg.PollInterval
-		found, err := w.look(ctx, h, due, &l)
-		if err != nil {
-			return err
-		}
-		if found && w.readable(h) {
-			w.begin(ctx, h)
-		}
+	// However long that took: the backlog comes each time, and with it the ends of
+	// hours.
+	w.relieve()
+	if err := w.passBacklog(ctx, old, listing, &l); err != nil {
+		return err
 	}
 	if finishing {
 		_ = w.settle() // it has said so
@@ -73,8 +68,39 @@ func (w *followed) pass(ctx context.Context, listing bool) error {
 	return w.failed(&l)
 }
 
-// begin begins to read an hour of the backlog.
-func (w *followed) begin(ctx context.Context, h *hour) {
+// passBacklog goes through the hours of the backlog until one is being read.
+func (w *followed) passBacklog(ctx context.Context, old []*hour, listing bool, l *lists) error {
+	begun := time.Now()
+	if i := slices.IndexFunc(old, func(h *hour) bool { return h.begin.After(w.after) }); i > 0 {
+		old = slices.Concat(old[i:], old[:i])
+	}
+	for _, h := range old {
+		if w.busy != nil || time.Since(begun) > w.f.cfg.PollInterval {
+			break
+		}
+		w.sign.Show()
+		// Between the polls one that fails is enough: all may.
+		due := listing || w.failures == 0 && len(l.failed) == 0 && time.Since(h.listed) >= w.f.cfg.PollInterval
+		found, err := w.look(ctx, h, due, l)
+		if err != nil {
+			return err
+		}
+		if !found {
+			continue
+		}
+		if some, well := w.readable(h); some {
+			w.begin(ctx, h, well)
+		}
+	}
+	return nil
+}
+
+// begin begins to read an hour of the backlog. If all has failed before, later hours
+// come before it the next time: it may fail for as long as it is there.
+func (w *followed) begin(ctx context.Context, h *hour, well bool) {
+	if w.after = h.begin; well {
+		w.after = time.Time{}
+	}
 	w.busy, w.unwell = h, h.unwell()
 	go func() {
 		w.readHour(ctx, h, backlog)
@@ -82,15 +108,27 @@ func (w *followed) begin(ctx context.Context, h *hour) {
 	}()
 }
 
-// readable reports whether an hour has a blob that is to be read now.
-func (w *followed) readable(h *hour) bool {
+// relieve notes that the busy hour has been read, if it has.
+func (w *followed) relieve() {
+	select {
+	case <-w.over:
+		w.busy = nil
+	default:
+	}
+}
+
+// readable reports whether an hour has a blob that is to be read now, and whether
+// one has that did not fail the last time.
+func (w *followed) readable(h *hour) (some, well bool) {
 	now := time.Now()
 	for _, b := range h.blobs {
 		if !now.Before(b.retry) && w.wanted(h, b) {
-			return true
+			if some = true; b.failures == 0 {
+				return true, true
+			}
 		}
 	}
-	return false
+	return some, false
 }
 
 // lists are those of a pass.
