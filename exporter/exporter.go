@@ -15,8 +15,6 @@ import (
 	"fmt"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"flow2ipfix/exporter/message"
 	"flow2ipfix/internal/pulse"
 	"flow2ipfix/templates"
@@ -142,14 +140,4 @@ type Stats struct {
 	// old for the sysUptime of NetFlow, and of version 5 interface indexes above
 	// 65535 (0 is sent) and counters that are too large even for many records.
 	Clamped uint64
-}
-
-// newLimiter returns what holds a configured rate; nil if there is no limit.
-func newLimiter(cfg *Config) *rate.Limiter {
-	if cfg.Rate == 0 {
-		return nil
-	}
-	// The bucket holds 5 ms: small enough for a collector's socket buffer, large
-	// enough for the granularity of timers.
-	return rate.NewLimiter(rate.Limit(cfg.Rate), max(cfg.MaxRecords, cfg.Rate/200))
 }

@@ -247,31 +247,57 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func TestExportDoesNotAllocate(t *testing.T) {
-	s, err := New(t.Context(), Config{URL: "file:/dev/null", Templates: generic(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	export(t, s, 1, 100, v4)
-	if n := testing.AllocsPerRun(20, func() {
-		export(t, s, 1, 500, v4)
-		export(t, s, 1, 500, v6)
-	}); n != 0 {
-		t.Errorf("1000 records take %v allocations, want none", n)
+	for _, way := range []way{{"file:/dev/null", 0}, {"udp", 0}, {"udp", 1_000_000}} {
+		t.Run(way.String(), func(t *testing.T) {
+			s := timedSession(t, way)
+			export(t, s, 1, 100, v4)
+			batch := func() {
+				export(t, s, 1, 500, v4)
+				export(t, s, 1, 500, v6)
+			}
+			batch()
+			if n := testing.AllocsPerRun(20, batch); n != 0 {
+				t.Errorf("1000 records take %v allocations, want none", n)
+			}
+		})
 	}
 }
 
-func BenchmarkExport(b *testing.B) {
-	s, err := New(b.Context(), Config{URL: "file:/dev/null", Templates: generic(b)})
-	if err != nil {
-		b.Fatal(err)
+// way is how records are sent, and at which rate.
+type way struct {
+	url  string
+	rate int
+}
+
+func (w way) String() string {
+	if w.rate > 0 {
+		return w.url + " paced"
 	}
-	defer func() { _ = s.Close() }()
-	b.SetBytes(60)
-	b.ReportAllocs()
-	for b.Loop() {
-		if err := s.Export(b.Context(), 1, &v4); err != nil {
-			b.Fatal(err)
-		}
+	return w.url
+}
+
+// timedSession is a session with somebody who takes everything as fast as it comes.
+func timedSession(tb testing.TB, w way) *Session {
+	tb.Helper()
+	s, err := New(tb.Context(), Config{URL: greedy(tb, w.url), Templates: generic(tb), Rate: w.rate})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func BenchmarkExport(b *testing.B) {
+	for _, way := range []way{{"file:/dev/null", 0}, {"udp", 0}, {"udp", 100_000_000}, {"tcp", 0}} {
+		b.Run(way.String(), func(b *testing.B) {
+			s := timedSession(b, way)
+			b.SetBytes(60)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.Export(b.Context(), 1, &v4); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -82,27 +82,28 @@ func (s *Stream) announceNext(own *domain, now time.Time, n need) bool {
 }
 
 // beginWithNames is what that of Stream is.
-func (s *Session) beginWithNames(ctx context.Context, d *domain) error {
+func (s *Session) beginWithNames(ctx context.Context, d *domain, now time.Time) error {
 	a := &s.announcer
 	next := func() error { return s.another(ctx) }
 	if a.waiting.len() > 0 {
-		a.refill(s.now())
+		a.refill(now)
 		if o := a.turn(d); o != nil {
-			if err := s.openWithTemplates(ctx, o); err != nil {
+			if err := s.openWithTemplates(ctx, o, now); err != nil {
 				return err
 			}
-			if err := a.announce(o, &s.message, s.now(), a.inTurn(), next); err != nil {
+			if err := a.announce(o, &s.message, now, a.inTurn(), next); err != nil {
 				return err
 			}
-			if err := s.send(ctx); err != nil {
+			var err error
+			if now, err = s.send(ctx); err != nil {
 				return err
 			}
 		}
 	}
-	if err := s.openWithTemplates(ctx, d); err != nil {
+	if err := s.openWithTemplates(ctx, d, now); err != nil {
 		return err
 	}
-	if now := s.now(); a.wants(d, now, true, s.transport.repeatTemplates()) {
+	if a.wants(d, now, true, s.transport.repeatTemplates()) {
 		return a.announce(d, &s.message, now, a.beforeFlows(d, true), next)
 	}
 	return nil
@@ -111,26 +112,27 @@ func (s *Session) beginWithNames(ctx context.Context, d *domain) error {
 // finish sends the message that was begun, if any, and the names that were not told
 // yet.
 func (s *Session) finish(ctx context.Context) error {
-	if err := s.send(ctx); err != nil {
+	now, err := s.send(ctx)
+	if err != nil {
 		return err
 	}
 	a := &s.announcer
 	g := grant{fresh: math.MaxInt, messages: true}
 	if end, ok := ctx.Deadline(); ok && s.limiter != nil {
-		g.fresh = int(max(0, end.Sub(s.now()).Seconds()/2*float64(s.cfg.Rate)))
+		g.fresh = int(max(0, end.Sub(now).Seconds()/2*float64(s.cfg.Rate)))
 	}
 	for range a.waiting.len() {
 		d := *a.waiting.at(0)
 		a.waiting.pop()
 		d.told.waiting = false
 		if a.news(d) > 0 && g.fresh > 0 {
-			if err := s.openWithTemplates(ctx, d); err != nil {
+			if err := s.openWithTemplates(ctx, d, now); err != nil {
 				return err
 			}
 			if err := a.sayNames(d, &s.message, &g, func() error { return s.another(ctx) }); err != nil {
 				return err
 			}
-			if err := s.send(ctx); err != nil {
+			if now, err = s.send(ctx); err != nil {
 				return err
 			}
 		}

@@ -15,11 +15,13 @@ import (
 type outbox struct {
 	*net.TCPConn
 	raw     syscall.RawConn
-	try     func(fd uintptr) bool // writes what it can, for raw.Write
+	try     func(fd uintptr) bool // writes what it can of out, for raw.Write
 	measure func(fd uintptr)      // asks the kernel's queues, for raw.Control
 
 	mu     sync.Mutex
 	direct bool // writes wait, as on any connection: during the handshake
+	gather bool // writes are handed to the kernel by push alone: those of TLS are small
+	out    []byte
 	buf    []byte
 	start  int   // what was taken of buf
 	total  int64 // bytes that were ever written here
@@ -36,11 +38,11 @@ func newOutbox(c *net.TCPConn) (*outbox, error) {
 	}
 	o := &outbox{TCPConn: c, raw: raw}
 	o.try = func(fd uintptr) bool {
-		for o.start < len(o.buf) {
-			n, err := unix.Write(int(fd), o.buf[o.start:])
+		for len(o.out) > 0 {
+			n, err := unix.Write(int(fd), o.out)
 			switch {
 			case n > 0:
-				o.start += n
+				o.out = o.out[n:]
 			case errors.Is(err, unix.EINTR):
 			case errors.Is(err, unix.EAGAIN):
 				return true
@@ -59,7 +61,9 @@ func newOutbox(c *net.TCPConn) (*outbox, error) {
 	return o, nil
 }
 
-// Write keeps b until push. During the handshake, it writes.
+// Write hands to the kernel what that takes now of b, unless something waits already
+// or writes are gathered, and keeps the rest until push. During the handshake, it
+// writes.
 func (o *outbox) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -71,9 +75,27 @@ func (o *outbox) Write(b []byte) (int, error) {
 	if o.err != nil {
 		return 0, o.err
 	}
-	o.buf = append(o.buf, b...)
+	rest := b
+	if !o.gather && o.start == len(o.buf) {
+		if rest = o.hand(b); o.err != nil {
+			return 0, o.err
+		}
+	}
+	o.buf = append(o.buf, rest...)
 	o.total += int64(len(b))
 	return len(b), nil
+}
+
+// hand hands to the kernel what that takes now of b, and returns the rest. The
+// caller holds the lock.
+func (o *outbox) hand(b []byte) []byte {
+	o.out = b
+	if err := o.raw.Write(o.try); err != nil && o.err == nil {
+		o.err = err
+	}
+	rest := o.out
+	o.out = nil
+	return rest
 }
 
 // SetWriteDeadline does nothing: no write waits.
@@ -84,9 +106,7 @@ func (o *outbox) push() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil && o.start < len(o.buf) {
-		if err := o.raw.Write(o.try); err != nil && o.err == nil {
-			o.err = err
-		}
+		o.start = len(o.buf) - len(o.hand(o.buf[o.start:]))
 		switch {
 		case o.start == len(o.buf):
 			o.buf, o.start = o.buf[:0], 0

@@ -1,12 +1,9 @@
 package exporter
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"flow2ipfix/exporter/message"
 	"flow2ipfix/templates"
@@ -17,7 +14,7 @@ import (
 type Session struct {
 	cfg       Config
 	transport transport
-	limiter   *rate.Limiter // nil if there is no limit
+	limiter   *limiter // nil if there is no limit
 	stats     Stats
 	now       func() time.Time
 
@@ -100,11 +97,12 @@ func (s *Session) begin(ctx context.Context, domainID uint32, t *templates.Templ
 	if err := s.maker.TooLarge(t, r); err != nil {
 		return err
 	}
-	if err := s.send(ctx); err != nil {
+	now, err := s.send(ctx)
+	if err != nil {
 		return err
 	}
 	d := domainOf(s.domains, domainID)
-	if err := s.beginWithNames(ctx, d); err != nil {
+	if err := s.beginWithNames(ctx, d, now); err != nil {
 		return err
 	}
 	if !s.message.Fits(t, r) {
@@ -114,8 +112,7 @@ func (s *Session) begin(ctx context.Context, domainID uint32, t *templates.Templ
 }
 
 // openWithTemplates begins a message with the templates that are due.
-func (s *Session) openWithTemplates(ctx context.Context, d *domain) error {
-	now := s.now()
+func (s *Session) openWithTemplates(ctx context.Context, d *domain, now time.Time) error {
 	s.open(d, now)
 	if s.maker.Templates() == 0 || !d.templatesDue(now, s.transport.repeatTemplates(), s.cfg.TemplateRefresh) {
 		return nil
@@ -132,10 +129,11 @@ func (s *Session) openWithTemplates(ctx context.Context, d *domain) error {
 // another sends the message that was begun, and begins another of its domain.
 func (s *Session) another(ctx context.Context) error {
 	d := s.domain
-	if err := s.send(ctx); err != nil {
+	now, err := s.send(ctx)
+	if err != nil {
 		return err
 	}
-	s.open(d, s.now())
+	s.open(d, now)
 	return nil
 }
 
@@ -144,21 +142,31 @@ func (s *Session) open(d *domain, now time.Time) {
 	s.domain = d
 }
 
-// send hands the message that was begun, if any, to the transport.
-func (s *Session) send(ctx context.Context) error {
+// send hands the message that was begun, if any, to the transport. It returns when
+// that was, which is asked for once a message.
+func (s *Session) send(ctx context.Context) (time.Time, error) {
+	now := s.now()
 	d, m := s.domain, &s.message
 	if d == nil {
-		return nil
+		return now, nil
 	}
-	if n := m.Records + m.Options; s.limiter != nil && n > 0 {
-		if err := s.limiter.WaitN(ctx, n); err != nil {
-			return fmt.Errorf("wait for the rate limit: %w", cmp.Or(context.Cause(ctx), err))
+	if s.limiter != nil {
+		if wait := s.limiter.delay(now, m.Records+m.Options); wait > 0 {
+			if err := s.hold(ctx, now, wait); err != nil {
+				return now, err
+			}
+			now = s.now()
 		}
 	}
 	b := m.Finish()
-	s.maker.Seal(b, m.Epoch, d.sequence, s.now())
+	s.maker.Seal(b, m.Epoch, d.sequence, now)
 	if err := s.transport.send(ctx, b); err != nil {
-		return err
+		return now, err
+	}
+	if s.limiter != nil && s.limiter.pass(now, m.Records+m.Options) {
+		if err := s.transport.flush(ctx); err != nil {
+			return now, err
+		}
 	}
 	d.sequence += s.maker.Steps(m.Records, m.Options)
 	d.sent(m.Records, len(b))
@@ -169,7 +177,25 @@ func (s *Session) send(ctx context.Context) error {
 	s.stats.Bytes += uint64(len(b))
 	s.stats.Clamped = m.Clamped
 	s.domain = nil
+	return now, nil
+}
+
+// hold waits for the rate limit. What is gathered does not.
+func (s *Session) hold(ctx context.Context, now time.Time, d time.Duration) error {
+	if err := s.flush(ctx, now); err != nil {
+		return err
+	}
+	if err := s.limiter.wait(ctx, d); err != nil {
+		return fmt.Errorf("wait for the rate limit: %w", err)
+	}
 	return nil
+}
+
+func (s *Session) flush(ctx context.Context, now time.Time) error {
+	if s.limiter != nil {
+		s.limiter.left(now)
+	}
+	return s.transport.flush(ctx)
 }
 
 // Flush sends everything that is held back, full messages or not, and behind it
@@ -179,13 +205,16 @@ func (s *Session) Flush(ctx context.Context) error {
 	if err := s.finish(ctx); err != nil {
 		return err
 	}
-	return s.transport.flush(ctx)
+	return s.flush(ctx, s.now())
 }
 
 // Sync flushes, and returns when the collector has had time to refuse what was
 // sent, as far as the transport can tell.
 func (s *Session) Sync(ctx context.Context) error {
 	if err := s.finish(ctx); err != nil {
+		return err
+	}
+	if err := s.flush(ctx, s.now()); err != nil {
 		return err
 	}
 	return s.transport.sync(ctx)

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"flow2ipfix/exporter/message"
 	"flow2ipfix/templates"
 )
@@ -40,7 +38,7 @@ var ErrClosed = errors.New("the stream is closed")
 type Stream struct {
 	cfg     Config
 	open    func(context.Context) (link, error)
-	limiter *rate.Limiter // nil if there is no limit
+	limiter *limiter // nil if there is no limit
 	away    error
 
 	link     link     // nil: there is no connection
@@ -54,6 +52,7 @@ type Stream struct {
 	began    time.Time // the first attempt
 	advanced time.Time // when anything was last delivered or sent
 	looked   int       // bytes that were finished since the last look
+	alarm    alarm     // for wait
 
 	backlog   backlog
 	domains   map[uint32]*domain
@@ -64,10 +63,9 @@ type Stream struct {
 	templates message.Message // the last one with templates
 	scratch   []byte          // its memory
 
-	unsent  uint64 // the first message that is not sent on this link
-	fresh   uint64 // the first message that was never sent
-	granted uint64 // the first message that the limiter has not let pass
-	closed  bool
+	unsent uint64 // the first message that is not sent on this link
+	fresh  uint64 // the first message that was never sent
+	closed bool
 
 	mu    sync.Mutex
 	stats StreamStats
@@ -221,7 +219,7 @@ func (s *Stream) await(ctx context.Context, n need) (time.Time, error) {
 		return now, context.Cause(ctx)
 	}
 	if s.link == nil || s.looked >= lookEvery {
-		s.look(ctx, now, forever)
+		s.glance(ctx, now)
 	} else {
 		s.send(ctx, now, forever)
 	}
@@ -381,10 +379,9 @@ func (s *Stream) wait(ctx context.Context) error {
 		d = max(time.Until(s.retry), d)
 	}
 	s.cfg.Pulse.ShowFor(d)
-	t := time.NewTimer(d)
-	defer t.Stop()
+	defer s.alarm.clear()
 	select {
-	case <-t.C:
+	case <-s.alarm.set(d):
 	case <-done:
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -298,8 +298,8 @@ func hintOf(err error) string {
 	return ""
 }
 
-// timedStream is a stream to somebody who takes everything as fast as it comes.
-func timedStream(tb testing.TB, url string) *Stream {
+// greedy is somebody who takes everything as fast as it comes, over UDP or TCP.
+func greedy(tb testing.TB, url string) string {
 	tb.Helper()
 	switch url {
 	case "tcp":
@@ -325,7 +325,13 @@ func timedStream(tb testing.TB, url string) *Stream {
 		tb.Cleanup(func() { _ = c.Close() })
 		url = "udp://" + c.LocalAddr().String()
 	}
-	s := openStream(tb, Config{URL: url, pace: quick})
+	return url
+}
+
+// timedStream is a stream to somebody who takes everything as fast as it comes.
+func timedStream(tb testing.TB, w way) *Stream {
+	tb.Helper()
+	s := openStream(tb, Config{URL: greedy(tb, w.url), Rate: w.rate, pace: quick})
 	for !s.connected(time.Now()) {
 		s.look(tb.Context(), time.Now(), forever)
 		if err := s.wait(tb.Context()); err != nil {

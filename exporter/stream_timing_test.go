@@ -3,9 +3,9 @@ package exporter
 import "testing"
 
 func TestStreamExportDoesNotAllocate(t *testing.T) {
-	for _, url := range []string{"file:/dev/null", "udp", "tcp"} {
-		t.Run(url, func(t *testing.T) {
-			s := timedStream(t, url)
+	for _, way := range []way{{"file:/dev/null", 0}, {"udp", 0}, {"udp", 1_000_000}, {"tcp", 0}} {
+		t.Run(way.String(), func(t *testing.T) {
+			s := timedStream(t, way)
 			record4, record6 := v4, v6
 			id := uint64(0)
 			batch := func() {
@@ -40,9 +40,9 @@ func TestStreamExportDoesNotAllocate(t *testing.T) {
 }
 
 func BenchmarkStreamExport(b *testing.B) {
-	for _, url := range []string{"file:/dev/null", "tcp"} {
-		b.Run(url, func(b *testing.B) {
-			s := timedStream(b, url)
+	for _, way := range []way{{"file:/dev/null", 0}, {"udp", 0}, {"udp", 100_000_000}, {"tcp", 0}} {
+		b.Run(way.String(), func(b *testing.B) {
+			s := timedStream(b, way)
 			b.SetBytes(60)
 			b.ReportAllocs()
 			for b.Loop() {

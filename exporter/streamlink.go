@@ -15,14 +15,22 @@ const forever = time.Duration(math.MaxInt64)
 // look does what can be done now: it connects, sends, and asks what was
 // delivered. For the rate limit it waits no longer than patience.
 func (s *Stream) look(ctx context.Context, now time.Time, patience time.Duration) {
-	s.looked = 0
 	s.connect(now)
 	s.send(ctx, now, patience)
-	if s.link != nil {
-		if err := s.link.flush(); err != nil && !errors.Is(err, errBusy) {
-			s.lose(err)
-		}
-	}
+	s.flush(time.Now())
+	s.see(now)
+}
+
+// glance is look while more is to come: what the link gathers stays there.
+func (s *Stream) glance(ctx context.Context, now time.Time) {
+	s.connect(now)
+	s.send(ctx, now, forever)
+	s.see(now)
+}
+
+// see asks what was delivered, and notes how it is.
+func (s *Stream) see(now time.Time) {
+	s.looked = 0
 	s.ask(time.Now())
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +93,7 @@ func (s *Stream) use(l link, now time.Time) {
 	first := s.opened.IsZero()
 	again := s.failures > 0
 	s.link, s.opened, s.advanced, s.hold, s.moved = l, now, now, time.Time{}, false
-	s.unsent, s.granted = s.backlog.first, s.backlog.first
+	s.unsent = s.backlog.first
 	for _, d := range s.domains {
 		d.newSession()
 		// What the collector was told is to be told again, unless it is sent again.
@@ -199,33 +207,18 @@ func (s *Stream) proven(now time.Time) bool {
 func (s *Stream) send(ctx context.Context, now time.Time, patience time.Duration) {
 	for s.connected(now) && s.next == nil && s.unsent < s.backlog.end() {
 		k := s.backlog.message(s.unsent)
-		if s.limiter != nil && s.granted <= s.unsent {
-			r := s.limiter.ReserveN(now, int(k.records+k.options))
-			d := r.DelayFrom(now)
-			if d > patience {
-				r.CancelAt(now)
+		n := int(k.records + k.options)
+		if s.limiter != nil && s.limiter.delay(now, n) > 0 {
+			now = time.Now() // much may have been sent since
+			d := s.limiter.delay(now, n)
+			if d > patience || d > 0 && !s.pause(ctx, now, d) {
 				return
 			}
 			if d > 0 {
-				// What is to be held back no longer than that is not held back.
-				if err := s.link.flush(); err != nil && !errors.Is(err, errBusy) {
-					s.lose(err)
-					return
-				}
-				if s.ask(now); s.link == nil {
-					return
-				}
-				s.cfg.Pulse.ShowFor(d)
-				err := sleep(ctx, d)
-				s.waited(time.Since(now))
-				if err != nil {
-					return
-				}
 				patience -= d
 				now = time.Now()
 				k = s.backlog.message(s.unsent)
 			}
-			s.granted = s.unsent + 1
 		}
 		switch err := s.sendKept(k, now); {
 		case errors.Is(err, errBusy):
@@ -234,6 +227,35 @@ func (s *Stream) send(ctx context.Context, now time.Time, patience time.Duration
 			s.lose(err)
 			return
 		}
+		if s.limiter != nil && s.limiter.pass(now, n) {
+			s.flush(now)
+		}
+	}
+}
+
+// pause waits for the rate limit, and reports whether there is something to send
+// behind that. What is gathered does not wait.
+func (s *Stream) pause(ctx context.Context, now time.Time, d time.Duration) bool {
+	s.flush(now)
+	if s.ask(now); s.link == nil {
+		return false
+	}
+	s.cfg.Pulse.ShowFor(d)
+	err := s.limiter.wait(ctx, d)
+	s.waited(time.Since(now))
+	return err == nil
+}
+
+// flush hands what is gathered to the kernel.
+func (s *Stream) flush(now time.Time) {
+	if s.limiter != nil {
+		s.limiter.left(now)
+	}
+	if s.link == nil {
+		return
+	}
+	if err := s.link.flush(); err != nil && !errors.Is(err, errBusy) {
+		s.lose(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package exporter
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -20,6 +21,7 @@ const streamBytes = 64 << 10
 type tcp struct {
 	url     string
 	conn    streamConn   // what is written to
+	cork    *cork        // of TLS, below conn
 	socket  *net.TCPConn // what carries it
 	w       *bufio.Writer
 	timeout time.Duration
@@ -48,12 +50,37 @@ func dialTLS(ctx context.Context, cfg *Config, target string) (transport, error)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := handshakeTLS(ctx, cfg, socket, conf)
+	below := &cork{streamConn: socket}
+	conn, err := handshakeTLS(ctx, cfg, below, conf)
 	if err != nil {
 		_ = socket.Close()
 		return nil, err
 	}
-	return newTCP(cfg, conn, socket), nil
+	t := newTCP(cfg, conn, socket)
+	t.cork = below
+	return t, nil
+}
+
+// cork puts together what TLS writes, which is a record of 16 KiB at a time.
+type cork struct {
+	streamConn
+	in  bool
+	buf []byte
+}
+
+func (c *cork) Write(b []byte) (int, error) {
+	if !c.in {
+		return c.streamConn.Write(b)
+	}
+	c.buf = append(c.buf, b...)
+	return len(b), nil
+}
+
+// pull takes the cork out, and writes what it held back.
+func (c *cork) pull() error {
+	_, err := c.streamConn.Write(c.buf)
+	c.in, c.buf = false, c.buf[:0]
+	return err
 }
 
 func newTCP(cfg *Config, conn streamConn, socket *net.TCPConn) *tcp {
@@ -148,7 +175,12 @@ func (t *tcp) flush(ctx context.Context) error {
 	// A canceled context ends a write that the collector does not take.
 	stop := context.AfterFunc(ctx, func() { _ = t.conn.SetWriteDeadline(time.Unix(1, 0)) })
 	defer stop()
-	return t.fault(ctx, t.w.Flush())
+	if t.cork == nil {
+		return t.fault(ctx, t.w.Flush())
+	}
+	t.cork.in = true
+	err := t.w.Flush()
+	return t.fault(ctx, cmp.Or(err, t.cork.pull()))
 }
 
 func (t *tcp) fault(ctx context.Context, err error) error {

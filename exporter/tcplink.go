@@ -76,7 +76,7 @@ func openTCPLink(ctx context.Context, cfg *Config, a Address) (link, error) {
 			_ = socket.Close()
 			return nil, err
 		}
-		l.box.direct = false
+		l.box.direct, l.box.gather = false, true
 	}
 	l.w = bufio.NewWriterSize(l.conn, streamBytes)
 	go l.listen()

@@ -89,7 +89,10 @@ func (c *Config) tlsConfig(target string) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf := &tls.Config{RootCAs: cr.roots, ServerName: cr.name, MinVersion: tlsVersions[c.TLS.MinVersion]}
+	conf := &tls.Config{
+		RootCAs: cr.roots, ServerName: cr.name, MinVersion: tlsVersions[c.TLS.MinVersion],
+		DynamicRecordSizingDisabled: true, // nobody waits for the first bytes of much
+	}
 	if cr.certificate != nil {
 		// Whatever authorities the collector asks for, it is shown: so its log can
 		// say why it does not like it.

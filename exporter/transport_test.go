@@ -67,8 +67,10 @@ func TestUDP(t *testing.T) {
 	}{
 		{"gathered", Config{}, nil},
 		{"paced", Config{Rate: 1_000_000}, nil},
+		{"paced to go alone", Config{Rate: 20_000}, nil},
 		{"one by one", Config{}, func(u *udp) { u.gather = false }},
 		{"kernel refuses to segment", Config{}, func(u *udp) { u.control[4] = 0xFF }},
+		{"kernel refuses to segment, paced", Config{Rate: 1_000_000}, func(u *udp) { u.control[4] = 0xFF }},
 		{"from a local address", Config{LocalAddress: "127.0.0.2"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -100,7 +102,7 @@ func TestUDP(t *testing.T) {
 			if diff := cmp.Diff(outlines(t, wanted(t)), outlines(t, got)); diff != "" {
 				t.Fatalf("datagrams (-want +got):\n%s", diff)
 			}
-			if u := s.transport.(*udp); u.gather != (tc.name == "gathered" || tc.cfg.LocalAddress != "") {
+			if u := s.transport.(*udp); u.gather != (tc.prep == nil) {
 				t.Errorf("messages are gathered: %v", u.gather)
 			}
 			if !cmp.Equal(wanted(t), got) {

@@ -14,10 +14,10 @@ import (
 // that the kernel reports the collector's ICMP refusals, and one, because
 // collectors take another source port for another exporter.
 //
-// While nothing limits the rate, messages of one size are gathered and handed to
-// the kernel in one call that it splits into datagrams again (generic
-// segmentation offload): calls are what sending costs. Where the kernel or the
-// interface does not do that, messages go one by one.
+// Messages of one size are gathered and handed to the kernel in one call that it
+// splits into datagrams again (generic segmentation offload): calls are what
+// sending costs. How many may wait for that is the caller's business, who flushes.
+// Where the kernel or the interface does not do it, messages go one by one.
 type udp struct {
 	url    string
 	conn   *net.UDPConn
@@ -38,15 +38,19 @@ type udp struct {
 const settle = 200 * time.Millisecond
 
 // maxGather is how many bytes go to the kernel in one call: what fits into an
-// IPv4 datagram, since the kernel counts them as one.
-const maxGather = 65507
+// IPv4 datagram, since the kernel counts them as one. maxSegments is how many
+// datagrams it makes of them; of late it takes twice as many.
+const (
+	maxGather   = 65507
+	maxSegments = 64
+)
 
 func dialUDP(ctx context.Context, cfg *Config, target string) (transport, error) {
 	c, err := connectUDP(ctx, cfg, target)
 	if err != nil {
 		return nil, err
 	}
-	u := &udp{url: cfg.URL, conn: c, settle: settle, gather: cfg.Rate == 0}
+	u := &udp{url: cfg.URL, conn: c, settle: settle, gather: true}
 	if onLoopback(c) {
 		u.settle = 0
 	}
@@ -89,7 +93,7 @@ func (u *udp) send(ctx context.Context, b []byte) error {
 	}
 	// Only the last of the datagrams may be shorter than the others.
 	whole := len(u.held)%max(u.segment, 1) == 0
-	if len(u.held) > 0 && (!whole || len(b) > u.segment || len(u.held)+len(b) > maxGather) {
+	if len(u.held) > 0 && (!whole || len(b) > u.segment || len(u.held)+len(b) > maxGather || len(u.held) >= maxSegments*u.segment) {
 		if err := u.flush(ctx); err != nil {
 			return err
 		}

@@ -34,15 +34,15 @@ func openUDPLink(ctx context.Context, cfg *Config, target string) (link, error) 
 }
 
 func (l *udpLink) send(b []byte, upTo uint64) error {
-	before := l.last
+	before, gathered := l.last, len(l.udp.held) > 0
 	if err := l.udp.send(context.Background(), b); err != nil {
 		return err
 	}
 	l.last = upTo
-	switch len(l.udp.held) {
-	case 0: // b has left
+	switch n := len(l.udp.held); {
+	case n == 0: // b has left
 		l.left(upTo)
-	case len(b): // what was held before b has left
+	case n == len(b) && gathered: // what was held before b has left
 		l.left(before)
 	}
 	return nil
