@@ -157,6 +157,9 @@ func (p *Process) prefer() {
 			_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, -15) // only root may; later threads inherit it
 		}
 	}
+	// It runs in a session of its own. Where the kernel shares out the machine among
+	// sessions, that alone counts beyond it.
+	_ = os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", p.cmd.Process.Pid), []byte("-15"), 0)
 }
 
 // Log returns what the program wrote to standard error and standard output.
