@@ -18,11 +18,13 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -X main.version=$(VERSION)
 FUZZTIME ?= 5s
 BENCH    ?= .
-KINDS    ?= vnet nsg
+KINDS    ?= vnet nsg v6
 RUNS     ?= 5
+FULL     ?=
 LATENCIES ?= 5ms
 COLLECTORS ?= tcp
 SCENES   ?= 5
+BURST    ?= 1000000
 
 # The tools come first in the path, then the collectors, which Debian puts where
 # only root looks.
@@ -40,7 +42,7 @@ help: ## list the targets
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; BENCH=$(BENCH) KINDS="$(KINDS)" RUNS=$(RUNS) LATENCIES="$(LATENCIES)" COLLECTORS="$(COLLECTORS)" for bench; SCENES=$(SCENES) for daemon; ARCHES="$(ARCHES)" for dist'
+	@echo 'variables: FUZZTIME=$(FUZZTIME) for fuzz; KINDS="$(KINDS)" RUNS=$(RUNS) FULL=$(FULL) LATENCIES="$(LATENCIES)" COLLECTORS="$(COLLECTORS)" for bench; BENCH=$(BENCH) for microbench; BURST=$(BURST) for burst; SCENES=$(SCENES) for daemon; ARCHES="$(ARCHES)" for dist'
 
 .PHONY: build
 build: ## build bin/flow2ipfix
@@ -120,6 +122,10 @@ judges: tools ## the whole program against real collectors
 	@# In its folder, so that go shows what it prints: the collectors' versions.
 	cd test/judges && go test -count=1 -timeout 15m
 
+.PHONY: burst
+burst: tools ## BURST flow records at the default rates to nfcapd, nfacctd and goflow2 beside each other: none is lost; judges has a short one
+	cd test/judges && FLOW2IPFIX_JUDGES_BURST=$(BURST) go test -count=1 -run TestBurst -v -timeout 10m
+
 .PHONY: interop
 interop: tools ## the matrix of docs/COLLECTORS.md, docs/RECIPES.md, what collector-config prints, metrics, and the status page in a browser
 	@# The matrix mostly waits for nfacctd, which prints once a second.
@@ -168,13 +174,36 @@ package-test: $(TOOLS)/.nfpm.stamp $(TOOLS)/debian-12.tar ## the packages: the s
 others: tools ## interop, service and package-test, two at a time
 	@$(MAKE) --no-print-directory -j 2 --output-sync=target interop service package-test
 
+# What was measured is kept for the summary and the chart.
+RESULTS := $(CURDIR)/bin/bench.json
+MEASURE  = go -C test run ./bench/cmd/$(1) -root $(CURDIR) -flow2ipfix $(CURDIR)/bin/flow2ipfix
+
 .PHONY: bench
-bench: ## the packages' benchmarks, the product against the yardstick, and 10 000 interfaces
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
-	@for kind in $(KINDS); do go -C test run ./bench/cmd/compare -root $(CURDIR) -kind "$$kind" -runs $(RUNS); done
+bench: build $(TOOLS)/.tools.stamp ## all that docs/PERFORMANCE.md says, measured in its order; FULL=1 with 100 million tuples
+	@rm -f $(RESULTS)
+	go -C test run ./bench/cmd/limits -results $(RESULTS)
+	go -C test run ./bench/cmd/parts -root $(CURDIR) -results $(RESULTS)
+	$(call MEASURE,sending) -runs $(RUNS) -results $(RESULTS)
+	@for kind in $(KINDS); do $(call MEASURE,compare) -kind "$$kind" -runs $(RUNS) -results $(RESULTS) || exit 1; done
+	@$(MAKE) --no-print-directory profile
+	$(call MEASURE,growth) -runs $(RUNS) $(if $(FULL),-full)
 	@for latency in $(LATENCIES); do for collector in $(COLLECTORS); do \
-		go -C test run ./bench/cmd/simulate -root $(CURDIR) -poll 5s -latency "$$latency" -collector "$$collector" || exit 1; \
+		$(call MEASURE,simulate) -minutes 2 -poll 30s -latency "$$latency" -collector "$$collector" || exit 1; \
 	done; done
+	$(call MEASURE,start)
+	@go -C test run ./bench/cmd/summary -results $(RESULTS)
+
+.PHONY: profile
+profile: ## where a replay spends its time and memory; profiles for go tool pprof in bin/profiles
+	$(call MEASURE,profile) -kinds '$(KINDS)' -out $(CURDIR)/bin/profiles -results $(RESULTS)
+
+.PHONY: chart
+chart: ## docs/performance.svg, of what "make bench" has measured
+	go -C test run ./bench/cmd/summary -results $(RESULTS) -svg $(CURDIR)/docs/performance.svg
+
+.PHONY: microbench
+microbench: ## the packages' own benchmarks, one after the other
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: clean
 clean: ## remove what make made

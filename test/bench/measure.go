@@ -27,10 +27,15 @@ type Contender struct {
 	Command func(collectorAddr string, files []string) []string
 }
 
-// YardstickProgram is cmd/yardstick, built as the given file.
-func YardstickProgram(binary string) Contender {
-	return Contender{Name: "yardstick", Command: func(collectorAddr string, files []string) []string {
-		return append([]string{binary, "-collector", collectorAddr}, files...)
+// YardstickProgram is cmd/yardstick, built as the given file; anew is as in
+// Yardstick.
+func YardstickProgram(binary string, anew bool) Contender {
+	name, args := "yardstick, elements reused", []string{binary}
+	if anew {
+		name, args = "yardstick, elements anew", []string{binary, "-anew"}
+	}
+	return Contender{Name: name, Command: func(collectorAddr string, files []string) []string {
+		return slices.Concat(args, []string{"-collector", collectorAddr}, files)
 	}}
 }
 
@@ -54,6 +59,8 @@ type Result struct {
 	Summary
 	// Wall is the time from before the start of the process until its end.
 	Wall time.Duration
+	// Processor is the time that it spent on processors, in the kernel too.
+	Processor time.Duration
 	// PeakRSSBytes is the most memory the process held at a time. Linux starts
 	// the count with what the measuring process held, so that one has to stay
 	// small: it never reads a flow log into memory.
@@ -62,25 +69,32 @@ type Result struct {
 
 // Run runs the contender once.
 func (c Contender) Run(ctx context.Context, collectorAddr string, files []string) (Result, error) {
-	args := c.Command(collectorAddr, files)
+	result, said, err := Process(ctx, nil, c.Command(collectorAddr, files)...)
+	if err != nil {
+		return Result{}, fmt.Errorf("run %s: %w", c.Name, err)
+	}
+	if err := json.Unmarshal(said, &result.Summary); err != nil {
+		return Result{}, fmt.Errorf("decode summary of %s: %w", c.Name, err)
+	}
+	return result, nil
+}
+
+// Process runs a program and returns what that took, and what it said.
+func Process(ctx context.Context, stdin io.Reader, args ...string) (Result, []byte, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	begin := time.Now()
 	err := cmd.Run()
 	wall := time.Since(begin)
 	if err != nil {
-		return Result{}, fmt.Errorf("run %s: %w: %s", c.Name, err, bytes.TrimSpace(stderr.Bytes()))
+		return Result{}, nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
-	var summary Summary
-	if err := json.Unmarshal(stdout.Bytes(), &summary); err != nil {
-		return Result{}, fmt.Errorf("decode summary of %s: %w", c.Name, err)
-	}
-	result := Result{Summary: summary, Wall: wall}
+	result := Result{Wall: wall, Processor: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
 	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		result.PeakRSSBytes = usage.Maxrss * 1024
 	}
-	return result, nil
+	return result, stdout.Bytes(), nil
 }
 
 // Sink opens the collector that both contenders send to: a bound loopback socket
@@ -108,14 +122,26 @@ func Build(ctx context.Context, moduleDir, pkg, binary string) error {
 // Load is the flow log to make: an hour of one busy network interface, unless
 // said otherwise.
 type Load struct {
-	Kind            string // vnet or nsg
+	Kind            string // vnet, nsg or v6: vnet with nothing but IPv6
 	Minutes         int
 	TuplesPerMinute int
 }
 
+// Name is what people call the kind.
+func (l Load) Name() string {
+	if name, ok := map[string]string{"vnet": "VNet", "nsg": "NSG", "v6": "VNet, IPv6"}[l.Kind]; ok {
+		return name
+	}
+	return l.Kind
+}
+
 // Generate lets flow2ipfix make the flow logs in dir, always the same ones.
 func (l Load) Generate(ctx context.Context, product, dir string) (files []string, err error) {
-	cmd := exec.CommandContext(ctx, product, "generate", "--out", dir, "--kind", l.Kind, "--nics", "1",
+	kind := l.Kind
+	if kind == "v6" {
+		kind = "vnet"
+	}
+	cmd := exec.CommandContext(ctx, product, "generate", "--out", dir, "--kind", kind, "--nics", "1",
 		"--minutes", strconv.Itoa(l.Minutes), "--tuples", strconv.Itoa(l.TuplesPerMinute), "--seed", "1")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("generate flow logs: %w: %s", err, bytes.TrimSpace(out))
@@ -133,6 +159,13 @@ func (l Load) Generate(ctx context.Context, product, dir string) (files []string
 		return nil, errors.New("find generated flow logs: there are none")
 	}
 	slices.Sort(files)
+	if l.Kind == "v6" {
+		for _, file := range files {
+			if err := rewriteIPv6(file); err != nil {
+				return nil, fmt.Errorf("make flow logs IPv6: %w", err)
+			}
+		}
+	}
 	return files, nil
 }
 

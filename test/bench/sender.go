@@ -21,32 +21,60 @@ const (
 	idV4, idV6                = 256, 257 // templates
 )
 
-// sender turns tuples into records of go-ipfix's buffered exporter.
+// sender turns tuples into records of go-ipfix.
 type sender struct {
-	buffered *exporter.BufferedIPFIXExporter
-	v4, v6   *layout
+	add    func(entities.Record) error
+	v4, v6 *layout
 }
 
-// newSender sends the templates.
-func newSender(process *exporter.ExportingProcess) (*sender, error) {
-	loadRegistry()
-	s := &sender{buffered: exporter.NewBufferedIPFIXExporter(process)}
-	var err error
-	if s.v4, err = newLayout(idV4, 8, 12); err != nil {
-		return nil, err
-	}
-	if s.v6, err = newLayout(idV6, 27, 28); err != nil {
+// newSender sends the templates to a buffered exporter, and all records behind
+// them. With anew, each record's elements are made for it alone.
+func newSender(buffered *exporter.BufferedIPFIXExporter, anew bool) (*sender, error) {
+	s, err := newSenderTo(buffered.AddRecord, anew)
+	if err != nil {
 		return nil, err
 	}
 	for _, l := range []*layout{s.v4, s.v6} {
 		if err := l.template.PrepareRecord(); err != nil {
 			return nil, fmt.Errorf("encode template: %w", err)
 		}
-		if err := s.buffered.AddRecord(l.template); err != nil {
+		if err := s.add(l.template); err != nil {
 			return nil, fmt.Errorf("send template: %w", err)
 		}
 	}
 	return s, nil
+}
+
+// newSenderTo hands records, and nothing else, to add.
+func newSenderTo(add func(entities.Record) error, anew bool) (*sender, error) {
+	loadRegistry()
+	s := &sender{add: add}
+	var err error
+	if s.v4, err = newLayout(idV4, 8, 12, anew); err != nil {
+		return nil, err
+	}
+	if s.v6, err = newLayout(idV6, 27, 28, anew); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// values are what a record says.
+type values struct {
+	source, destination         net.IP
+	sourcePort, destinationPort uint16
+	protocol, direction, event  uint8
+	octets, packets, millis     uint64
+	ingress, egress, status     uint32
+}
+
+// setWay says on which side of the network interface the packets went.
+func (v *values) setWay(outbound bool, index uint32) {
+	if outbound {
+		v.direction, v.ingress, v.egress = egress, 0, index
+	} else {
+		v.direction, v.ingress, v.egress = ingress, index, 0
+	}
 }
 
 // Send sends the records of one tuple, and says how many they are. The interface
@@ -56,120 +84,145 @@ func (s *sender) Send(t tuple, index uint32) (int, error) {
 	if t.Source.To4() != nil {
 		l = s.v4
 	}
-	status, event := uint32(forwarded), uint8(0)
+	v := values{
+		source: t.Source, destination: t.Destination, sourcePort: t.SourcePort, destinationPort: t.DestinationPort,
+		protocol: t.Protocol, octets: t.SentBytes, packets: t.SentPackets, millis: t.Millis, status: forwarded,
+	}
 	switch t.State {
 	case "B":
 		return 0, nil
 	case "C":
-		event = reported
+		v.event = reported
 	case "E":
-		event = deleted
+		v.event = deleted
 	case "D":
-		status, event = dropped, denied
+		v.status, v.event = dropped, denied
 	default:
 		return 0, fmt.Errorf("unknown flow state %q", t.State)
 	}
-
-	l.start.SetUnsigned64Value(t.Millis)
-	l.end.SetUnsigned64Value(t.Millis)
-	l.protocol.SetUnsigned8Value(t.Protocol)
-	l.status.SetUnsigned32Value(status)
-	l.event.SetUnsigned8Value(event)
-	l.setEnds(t.Source, t.Destination, t.SourcePort, t.DestinationPort)
-	l.setWay(t.Outbound, index)
-	l.packets.SetUnsigned64Value(t.SentPackets)
-	l.octets.SetUnsigned64Value(t.SentBytes)
-	if err := s.buffered.AddRecord(l.record); err != nil {
+	v.setWay(t.Outbound, index)
+	if err := s.add(l.fill(&v)); err != nil {
 		return 0, fmt.Errorf("send record: %w", err)
 	}
 	if t.State == "D" || t.ReceivedPackets == 0 && t.ReceivedBytes == 0 {
 		return 1, nil
 	}
 
-	l.setEnds(t.Destination, t.Source, t.DestinationPort, t.SourcePort)
-	l.setWay(!t.Outbound, index)
-	l.packets.SetUnsigned64Value(t.ReceivedPackets)
-	l.octets.SetUnsigned64Value(t.ReceivedBytes)
-	if err := s.buffered.AddRecord(l.record); err != nil {
+	v.source, v.destination, v.sourcePort, v.destinationPort = t.Destination, t.Source, t.DestinationPort, t.SourcePort
+	v.octets, v.packets = t.ReceivedBytes, t.ReceivedPackets
+	v.setWay(!t.Outbound, index)
+	if err := s.add(l.fill(&v)); err != nil {
 		return 1, fmt.Errorf("send record: %w", err)
 	}
 	return 2, nil
 }
 
-// Flush sends what is still in the buffers.
-func (s *sender) Flush() error {
-	if err := s.buffered.Flush(); err != nil {
-		return fmt.Errorf("send last records: %w", err)
-	}
-	return nil
+// layout is one template.
+type layout struct {
+	id       uint16
+	elements []*entities.InfoElement
+	template entities.Record
+	// record is filled anew each time, which go-ipfix allows because it encodes a
+	// record at once; nil if each record is made.
+	record *record
 }
 
-// layout is one template with elements that are made once and filled anew for
-// every record, which go-ipfix allows because it encodes a record at once.
-type layout struct {
-	template, record            entities.Record
+// newLayout makes the core template with the given address elements.
+func newLayout(template, source, destination uint16, anew bool) (*layout, error) {
+	ids := []uint16{source, destination, 7, 11, 4, 1, 2, 152, 153, 10, 14, 61, 34, 89, 233}
+	l := &layout{id: template, elements: make([]*entities.InfoElement, len(ids))}
+	for i, id := range ids {
+		var err error
+		if l.elements[i], err = registry.GetInfoElementFromID(id, registry.IANAEnterpriseID); err != nil {
+			return nil, fmt.Errorf("find information element %d: %w", id, err)
+		}
+	}
+	l.template = entities.NewTemplateRecordFromElements(template, l.make(&values{}))
+	if !anew {
+		l.record = newRecord(template, l.make(&values{}))
+	}
+	return l, nil
+}
+
+// fill returns a record that says v.
+func (l *layout) fill(v *values) entities.Record {
+	if l.record == nil {
+		return entities.NewDataRecordFromElements(l.id, l.make(v))
+	}
+	l.record.set(v)
+	return l.record.Record
+}
+
+// make makes elements with values, the way that go-ipfix's own tests do; the
+// elements' definitions are not looked up again.
+func (l *layout) make(v *values) []entities.InfoElementWithValue {
+	e := l.elements
+	return []entities.InfoElementWithValue{
+		entities.NewIPAddressInfoElement(e[0], v.source),
+		entities.NewIPAddressInfoElement(e[1], v.destination),
+		entities.NewUnsigned16InfoElement(e[2], v.sourcePort),
+		entities.NewUnsigned16InfoElement(e[3], v.destinationPort),
+		entities.NewUnsigned8InfoElement(e[4], v.protocol),
+		entities.NewUnsigned64InfoElement(e[5], v.octets),
+		entities.NewUnsigned64InfoElement(e[6], v.packets),
+		entities.NewDateTimeMillisecondsInfoElement(e[7], v.millis),
+		entities.NewDateTimeMillisecondsInfoElement(e[8], v.millis),
+		entities.NewUnsigned32InfoElement(e[9], v.ingress),
+		entities.NewUnsigned32InfoElement(e[10], v.egress),
+		entities.NewUnsigned8InfoElement(e[11], v.direction),
+		entities.NewUnsigned32InfoElement(e[12], 1), // samplingInterval
+		entities.NewUnsigned32InfoElement(e[13], v.status),
+		entities.NewUnsigned8InfoElement(e[14], v.event),
+	}
+}
+
+// record is a data record whose elements can be reached without a search.
+type record struct {
+	entities.Record
 	source, destination         *entities.IPAddressInfoElement
 	sourcePort, destinationPort *entities.Unsigned16InfoElement
 	protocol, direction, event  *entities.Unsigned8InfoElement
 	octets, packets             *entities.Unsigned64InfoElement
 	start, end                  *entities.DateTimeMillisecondsInfoElement
-	ingress, egress             *entities.Unsigned32InfoElement
-	samplingInterval, status    *entities.Unsigned32InfoElement
+	ingress, egress, status     *entities.Unsigned32InfoElement
 }
 
-// newLayout makes the core template with the given address elements.
-func newLayout(template, source, destination uint16) (*layout, error) {
-	ids := []uint16{source, destination, 7, 11, 4, 1, 2, 152, 153, 10, 14, 61, 34, 89, 233}
-	e := make([]*entities.InfoElement, len(ids))
-	for i, id := range ids {
-		var err error
-		if e[i], err = registry.GetInfoElementFromID(id, registry.IANAEnterpriseID); err != nil {
-			return nil, fmt.Errorf("find information element %d: %w", id, err)
-		}
+// newRecord makes a record of elements that make has made.
+//
+//nolint:forcetypeassert // make says which they are
+func newRecord(template uint16, e []entities.InfoElementWithValue) *record {
+	return &record{
+		Record:          entities.NewDataRecordFromElements(template, e),
+		source:          e[0].(*entities.IPAddressInfoElement),
+		destination:     e[1].(*entities.IPAddressInfoElement),
+		sourcePort:      e[2].(*entities.Unsigned16InfoElement),
+		destinationPort: e[3].(*entities.Unsigned16InfoElement),
+		protocol:        e[4].(*entities.Unsigned8InfoElement),
+		octets:          e[5].(*entities.Unsigned64InfoElement),
+		packets:         e[6].(*entities.Unsigned64InfoElement),
+		start:           e[7].(*entities.DateTimeMillisecondsInfoElement),
+		end:             e[8].(*entities.DateTimeMillisecondsInfoElement),
+		ingress:         e[9].(*entities.Unsigned32InfoElement),
+		egress:          e[10].(*entities.Unsigned32InfoElement),
+		direction:       e[11].(*entities.Unsigned8InfoElement),
+		status:          e[13].(*entities.Unsigned32InfoElement),
+		event:           e[14].(*entities.Unsigned8InfoElement),
 	}
-	l := &layout{
-		source:           entities.NewIPAddressInfoElement(e[0], nil),
-		destination:      entities.NewIPAddressInfoElement(e[1], nil),
-		sourcePort:       entities.NewUnsigned16InfoElement(e[2], 0),
-		destinationPort:  entities.NewUnsigned16InfoElement(e[3], 0),
-		protocol:         entities.NewUnsigned8InfoElement(e[4], 0),
-		octets:           entities.NewUnsigned64InfoElement(e[5], 0),
-		packets:          entities.NewUnsigned64InfoElement(e[6], 0),
-		start:            entities.NewDateTimeMillisecondsInfoElement(e[7], 0),
-		end:              entities.NewDateTimeMillisecondsInfoElement(e[8], 0),
-		ingress:          entities.NewUnsigned32InfoElement(e[9], 0),
-		egress:           entities.NewUnsigned32InfoElement(e[10], 0),
-		direction:        entities.NewUnsigned8InfoElement(e[11], 0),
-		samplingInterval: entities.NewUnsigned32InfoElement(e[12], 1),
-		status:           entities.NewUnsigned32InfoElement(e[13], 0),
-		event:            entities.NewUnsigned8InfoElement(e[14], 0),
-	}
-	elements := []entities.InfoElementWithValue{
-		l.source, l.destination, l.sourcePort, l.destinationPort, l.protocol, l.octets, l.packets,
-		l.start, l.end, l.ingress, l.egress, l.direction, l.samplingInterval, l.status, l.event,
-	}
-	l.template = entities.NewTemplateRecordFromElements(template, elements)
-	l.record = entities.NewDataRecordFromElements(template, elements)
-	return l, nil
 }
 
-// setEnds says who talks to whom.
-func (l *layout) setEnds(source, destination net.IP, sourcePort, destinationPort uint16) {
-	l.source.SetIPAddressValue(source)
-	l.destination.SetIPAddressValue(destination)
-	l.sourcePort.SetUnsigned16Value(sourcePort)
-	l.destinationPort.SetUnsigned16Value(destinationPort)
-}
-
-// setWay says on which side of the network interface the packets went.
-func (l *layout) setWay(outbound bool, index uint32) {
-	if outbound {
-		l.direction.SetUnsigned8Value(egress)
-		l.ingress.SetUnsigned32Value(0)
-		l.egress.SetUnsigned32Value(index)
-		return
-	}
-	l.direction.SetUnsigned8Value(ingress)
-	l.ingress.SetUnsigned32Value(index)
-	l.egress.SetUnsigned32Value(0)
+func (r *record) set(v *values) {
+	r.source.SetIPAddressValue(v.source)
+	r.destination.SetIPAddressValue(v.destination)
+	r.sourcePort.SetUnsigned16Value(v.sourcePort)
+	r.destinationPort.SetUnsigned16Value(v.destinationPort)
+	r.protocol.SetUnsigned8Value(v.protocol)
+	r.octets.SetUnsigned64Value(v.octets)
+	r.packets.SetUnsigned64Value(v.packets)
+	r.start.SetUnsigned64Value(v.millis)
+	r.end.SetUnsigned64Value(v.millis)
+	r.ingress.SetUnsigned32Value(v.ingress)
+	r.egress.SetUnsigned32Value(v.egress)
+	r.direction.SetUnsigned8Value(v.direction)
+	r.status.SetUnsigned32Value(v.status)
+	r.event.SetUnsigned8Value(v.event)
 }

@@ -1,10 +1,11 @@
 // Package bench measures flow2ipfix against a yardstick: the same job, written
 // the way a competent programmer would who does not think about speed. It holds
-// the yardstick itself and what runs both as child processes and weighs them.
-// Nothing here is part of the product, nor imports it.
+// the yardstick itself, what runs both as child processes and weighs them, and
+// benchmarks of their parts side by side. Nothing here is part of the product.
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,6 +47,25 @@ type blob struct {
 	} `json:"records"`
 }
 
+// isNSG says which kind the flow log is.
+func (b *blob) isNSG() bool { return len(b.Records) > 0 && len(b.Records[0].Properties.Flows) > 0 }
+
+// each calls do for each list of tuples, with the interface they are of.
+func (b *blob) each(do func(mac string, lines []string)) {
+	for _, record := range b.Records {
+		for _, flow := range record.FlowRecords.Flows {
+			for _, group := range flow.FlowGroups {
+				do(record.MACAddress, group.FlowTuples)
+			}
+		}
+		for _, rule := range record.Properties.Flows {
+			for _, flow := range rule.Flows {
+				do(flow.MAC, flow.FlowTuples)
+			}
+		}
+	}
+}
+
 // tuple is one flow tuple, read.
 type tuple struct {
 	Millis                         uint64
@@ -73,7 +93,10 @@ type tuple struct {
 // cannot be read ends it with an error. forwardingStatus goes out with the four
 // bytes of go-ipfix's registry, so a record is three bytes longer than the
 // product's.
-func Yardstick(ctx context.Context, path, collectorAddr string) (tuples, records int, err error) {
+//
+// The elements of a record are made once and filled again for each record; with
+// anew, they are made for each.
+func Yardstick(ctx context.Context, path, collectorAddr string, anew bool) (tuples, records int, err error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return 0, 0, fmt.Errorf("read flow log: %w", err)
@@ -93,13 +116,18 @@ func Yardstick(ctx context.Context, path, collectorAddr string) (tuples, records
 		return 0, 0, fmt.Errorf("connect to collector: %w", err)
 	}
 	defer process.CloseConnToCollector()
-	out, err := newSender(process)
+	buffered := exporter.NewBufferedIPFIXExporter(process)
+	out, err := newSender(buffered, anew)
 	if err != nil {
 		return 0, 0, err
 	}
 
 	interfaces := map[string]uint32{}
-	send := func(mac string, lines []string, parse func(string) (tuple, error)) error {
+	parse := parseVNet
+	if log.isNSG() {
+		parse = parseNSG
+	}
+	send := func(mac string, lines []string) error {
 		index, ok := interfaces[mac]
 		if !ok {
 			index = uint32(len(interfaces) + 1)
@@ -119,34 +147,26 @@ func Yardstick(ctx context.Context, path, collectorAddr string) (tuples, records
 		}
 		return nil
 	}
-	for _, record := range log.Records {
-		if err := ctx.Err(); err != nil {
-			return tuples, records, err
+	log.each(func(mac string, lines []string) {
+		if err == nil {
+			err = cmp.Or(ctx.Err(), send(mac, lines))
 		}
-		for _, flow := range record.FlowRecords.Flows {
-			for _, group := range flow.FlowGroups {
-				if err := send(record.MACAddress, group.FlowTuples, parseVNet); err != nil {
-					return tuples, records, err
-				}
-			}
-		}
-		for _, rule := range record.Properties.Flows {
-			for _, flow := range rule.Flows {
-				if err := send(flow.MAC, flow.FlowTuples, parseNSG); err != nil {
-					return tuples, records, err
-				}
-			}
-		}
+	})
+	if err != nil {
+		return tuples, records, err
 	}
-	return tuples, records, out.Flush()
+	if err := buffered.Flush(); err != nil {
+		return tuples, records, fmt.Errorf("send last records: %w", err)
+	}
+	return tuples, records, nil
 }
 
 // YardstickMain sends the flow logs to collectorAddr one after the other and
 // writes the Summary to out. It is what cmd/yardstick does.
-func YardstickMain(ctx context.Context, collectorAddr string, paths []string, out io.Writer) error {
+func YardstickMain(ctx context.Context, collectorAddr string, anew bool, paths []string, out io.Writer) error {
 	var sum Summary
 	for _, path := range paths {
-		tuples, records, err := Yardstick(ctx, path, collectorAddr)
+		tuples, records, err := Yardstick(ctx, path, collectorAddr, anew)
 		if err != nil {
 			return err
 		}

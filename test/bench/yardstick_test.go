@@ -56,23 +56,25 @@ func TestYardstick(t *testing.T) {
 			},
 		},
 	} {
-		t.Run(test.name, func(t *testing.T) {
-			conn := listen(t)
-			tuples, records, err := Yardstick(t.Context(), write(t, test.log), conn.LocalAddr().String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if tuples != test.tuples || records != len(test.want) {
-				t.Errorf("got %d tuples and %d records, want %d and %d", tuples, records, test.tuples, len(test.want))
-			}
-			got := receive(t, conn, len(test.want))
-			// The exporter flushes its two templates in no fixed order.
-			slices.Sort(got)
-			slices.Sort(test.want)
-			if g, w := strings.Join(got, "\n"), strings.Join(test.want, "\n"); g != w {
-				t.Errorf("got records\n%s\nwant\n%s", g, w)
-			}
-		})
+		for _, anew := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/anew=%v", test.name, anew), func(t *testing.T) {
+				conn := listen(t)
+				tuples, records, err := Yardstick(t.Context(), write(t, test.log), conn.LocalAddr().String(), anew)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tuples != test.tuples || records != len(test.want) {
+					t.Errorf("got %d tuples and %d records, want %d and %d", tuples, records, test.tuples, len(test.want))
+				}
+				got := receive(t, conn, len(test.want))
+				// The exporter flushes its two templates in no fixed order.
+				slices.Sort(got)
+				slices.Sort(test.want)
+				if g, w := strings.Join(got, "\n"), strings.Join(test.want, "\n"); g != w {
+					t.Errorf("got records\n%s\nwant\n%s", g, w)
+				}
+			})
+		}
 	}
 }
 
@@ -91,7 +93,7 @@ func TestYardstickFillsMessages(t *testing.T) {
 	b.WriteString(`]}]}]}}]}`)
 
 	conn := listen(t)
-	_, records, err := Yardstick(t.Context(), write(t, b.String()), conn.LocalAddr().String())
+	_, records, err := Yardstick(t.Context(), write(t, b.String()), conn.LocalAddr().String(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,7 @@ func TestYardstickErrors(t *testing.T) {
 		{"state", strings.Replace(vnetLog, ",B,NX", ",Z,NX", 1), `unknown flow state "Z"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, _, err := Yardstick(t.Context(), write(t, test.log), listen(t).LocalAddr().String())
+			_, _, err := Yardstick(t.Context(), write(t, test.log), listen(t).LocalAddr().String(), false)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got error %v, want one with %q", err, test.want)
 			}
@@ -127,14 +129,14 @@ func TestContenderRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := write(t, vnetLog)
-	got, err := YardstickProgram(self).Run(t.Context(), conn.LocalAddr().String(), []string{path, path})
+	got, err := YardstickProgram(self, false).Run(t.Context(), conn.LocalAddr().String(), []string{path, path})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.Tuples != 10 || got.Records != 12 || got.Wall <= 0 || got.PeakRSSBytes < 1<<20 {
 		t.Errorf("got %+v, want 10 tuples, 12 records, some time and some memory", got)
 	}
-	if _, err := YardstickProgram(self).Run(t.Context(), conn.LocalAddr().String(), []string{path + "x"}); err == nil ||
+	if _, err := YardstickProgram(self, false).Run(t.Context(), conn.LocalAddr().String(), []string{path + "x"}); err == nil ||
 		!strings.Contains(err.Error(), "read flow log") {
 		t.Errorf("got error %v, want what the program said", err)
 	}
@@ -147,7 +149,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	// The arguments are -collector ADDR FILE...
-	if err := YardstickMain(context.Background(), os.Args[2], os.Args[3:], os.Stdout); err != nil {
+	if err := YardstickMain(context.Background(), os.Args[2], false, os.Args[3:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

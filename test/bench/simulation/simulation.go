@@ -159,6 +159,11 @@ func report(out io.Writer, o Options, steps []step, last collected, d *daemon) {
 			r.Polls, r.Lists, r.Reads, r.Folders, r.Others, float64(r.ListBytes)/1e6, float64(r.ReadBytes)/1e6, s.records, s.want, mib(s.resident), mib(s.peak))
 	}
 	_ = table.Flush() // out says no errors
+	if n := len(steps); n > 0 && steps[n-1].want == 0 {
+		idle := steps[n-1]
+		fmt.Fprintf(out, "\nsimulation: with nothing new at %d network interfaces, polls every %v take %.1f %% of a core\n",
+			o.Blobs(), o.PollInterval, 100*idle.processor.Seconds()/idle.total.Seconds())
+	}
 	verdict := "under"
 	if d.peakBytes() > o.MaxMemory {
 		verdict = "OVER"

@@ -1,8 +1,9 @@
-// Command compare answers how many times as fast as the yardstick flow2ipfix is.
-// It builds both, lets flow2ipfix make a flow log, and has both send it to the
-// same loopback socket, by turns, each as a process of its own. It prints the
-// medians and their ratio, and refuses to compare when the two did not read the
-// same tuples or send the same number of records.
+// Command compare answers how many times as fast as the yardsticks flow2ipfix is:
+// encoding/json with go-ipfix's buffered exporter, whose elements are made anew for
+// each record or reused. It builds all, lets flow2ipfix make a flow log, and has
+// them send it to the same loopback socket, by turns, each as a process of its own.
+// It prints the medians and their ratios, and refuses to compare when they did not
+// read the same tuples or send the same number of records.
 package main
 
 import (
@@ -15,8 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
-	"time"
+	"strings"
 
 	"flow2ipfix/test/bench"
 )
@@ -25,6 +25,7 @@ type options struct {
 	root     string
 	product  string
 	file     string
+	results  string
 	load     bench.Load
 	rounds   int
 	minRatio float64
@@ -35,11 +36,12 @@ func main() {
 	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
 	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to use instead of building one")
 	flag.StringVar(&o.file, "file", "", "a flow log to send instead of making one")
-	flag.StringVar(&o.load.Kind, "kind", "vnet", "kind of flow log to make, vnet or nsg")
+	flag.StringVar(&o.results, "results", "", "`file` to add the ratios to")
+	flag.StringVar(&o.load.Kind, "kind", "vnet", "kind of flow log to make, vnet, nsg, or v6: vnet with nothing but IPv6")
 	flag.IntVar(&o.load.Minutes, "minutes", 60, "minutes of the flow log to make")
 	flag.IntVar(&o.load.TuplesPerMinute, "tuples", 16667, "tuples a minute of the flow log to make")
-	flag.IntVar(&o.rounds, "runs", 5, "how often each of the two runs")
-	flag.Float64Var(&o.minRatio, "min-ratio", 0, "fail when flow2ipfix is less than this many times as fast")
+	flag.IntVar(&o.rounds, "runs", 5, "how often each of them runs")
+	flag.Float64Var(&o.minRatio, "min-ratio", 0, "fail when flow2ipfix is less than this many times as fast as the faster yardstick")
 	flag.Parse()
 	if flag.NArg() > 0 || o.rounds < 1 {
 		flag.Usage()
@@ -88,12 +90,14 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	}
 	defer sink.Close()
 
-	contenders := [2]bench.Contender{bench.YardstickProgram(yardstick), bench.ProductProgram(o.product)}
-	var results [2][]bench.Result
+	contenders := []bench.Contender{
+		bench.YardstickProgram(yardstick, true), bench.YardstickProgram(yardstick, false), bench.ProductProgram(o.product),
+	}
+	results := make([][]bench.Result, len(contenders))
 	for round := range o.rounds {
 		// Who begins changes with the round.
 		for turn := range contenders {
-			i := (round + turn) % 2
+			i := (round + turn) % len(contenders)
 			r, err := contenders[i].Run(ctx, addr, files)
 			if err != nil {
 				return err
@@ -104,38 +108,70 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := sameWork(results); err != nil {
 		return err
 	}
+	return report(out, o, title, size, contenders, results)
+}
 
+// medians are those of one contender.
+type medians struct {
+	wall, processor float64 // seconds
+	fastest         float64
+	peak            int64
+}
+
+func report(out io.Writer, o options, title string, size int64, contenders []bench.Contender, results [][]bench.Result) error {
 	first := results[0][0]
-	fmt.Fprintf(out, "\n%s: %.1f MB in %d file(s), %d tuples, %d records; %d runs each, by turns, medians\n\n",
-		title, float64(size)/1e6, len(files), first.Tuples, first.Records, o.rounds)
-	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "\ttuples/s\tMB/s\tpeak RSS\ttime\tfastest\tslowest\t")
-	var medians [2]time.Duration
-	for i, c := range contenders {
-		walls := column(results[i], func(r bench.Result) time.Duration { return r.Wall })
-		medians[i] = median(walls)
-		rss := median(column(results[i], func(r bench.Result) int64 { return r.PeakRSSBytes }))
-		seconds := medians[i].Seconds()
-		fmt.Fprintf(table, "%s\t%.0f\t%.1f\t%.1f MiB\t%.3f s\t%.3f s\t%.3f s\t\n", c.Name,
-			float64(first.Tuples)/seconds, float64(size)/1e6/seconds, float64(rss)/(1<<20),
-			seconds, walls[0].Seconds(), walls[len(walls)-1].Seconds())
+	tuples := float64(first.Tuples)
+	fmt.Fprintf(out, "\n%s: %.1f MB, %d tuples, %d records; %d runs each, by turns, medians\n\n",
+		title, float64(size)/1e6, first.Tuples, first.Records, o.rounds)
+	table := bench.NewTable(1, "program", "tuples/s", "MB/s", "time", "fastest", "processor time", "for a tuple", "peak memory", "flow2ipfix is faster", "takes less processor")
+	all := make([]medians, len(contenders))
+	for i := range contenders {
+		all[i] = summarize(results[i])
 	}
-	if err := table.Flush(); err != nil {
-		return err
+	ours := all[len(all)-1]
+	var ratios []bench.Ratio
+	slowest := 0.0
+	for i, m := range all {
+		faster, less := "", ""
+		if i < len(all)-1 {
+			faster, less = fmt.Sprintf("%.1f times", m.wall/ours.wall), fmt.Sprintf("%.1f times", m.processor/ours.processor)
+			slowest = m.wall / ours.wall
+			ratios = append(ratios, bench.Ratio{
+				Part: "whole replay, " + o.load.Name(), Yardstick: "encoding/json, go-ipfix's buffered exporter" + strings.TrimPrefix(contenders[i].Name, "yardstick"), Unit: "tuple",
+				Theirs: 1e9 * m.wall / tuples, Ours: 1e9 * ours.wall / tuples,
+				Allocs: -1, TheirRSS: m.peak, OurRSS: ours.peak,
+			})
+		}
+		table.Row(contenders[i].Name, fmt.Sprintf("%.2f M", tuples/m.wall/1e6), fmt.Sprintf("%.0f", float64(size)/1e6/m.wall),
+			fmt.Sprintf("%.3f s", m.wall), fmt.Sprintf("%.3f s", m.fastest), fmt.Sprintf("%.3f s", m.processor),
+			fmt.Sprintf("%.0f ns", 1e9*m.processor/tuples), bench.MiB(m.peak), faster, less)
 	}
-	ratio := medians[0].Seconds() / medians[1].Seconds()
-	fmt.Fprintf(out, "\n%s: flow2ipfix is %.1f times as fast as the yardstick\n", title, ratio)
-	if ratio < o.minRatio {
-		return fmt.Errorf("want at least %.1f times as fast", o.minRatio)
+	table.Write(out)
+	if slowest < o.minRatio {
+		return fmt.Errorf("%s: flow2ipfix is %.1f times as fast, want %.1f", title, slowest, o.minRatio)
 	}
-	return nil
+	return bench.Update(o.results, func(r *bench.Results) {
+		r.Replace("whole "+title, ratios)
+		if title == "vnet" {
+			r.Limits.BytesPerTuple, r.Limits.RecordsPerTuple = float64(size)/tuples, float64(first.Records)/tuples
+		}
+	})
+}
+
+func summarize(results []bench.Result) medians {
+	var walls, processors []float64
+	var peaks []int64
+	for _, r := range results {
+		walls, processors, peaks = append(walls, r.Wall.Seconds()), append(processors, r.Processor.Seconds()), append(peaks, r.PeakRSSBytes)
+	}
+	return medians{bench.Median(walls), bench.Median(processors), slices.Min(walls), bench.Median(peaks)}
 }
 
 // sameWork says whether all runs read the same tuples and sent as many records.
-func sameWork(results [2][]bench.Result) error {
+func sameWork(results [][]bench.Result) error {
 	want := results[0][0]
-	for i := range results {
-		for _, got := range results[i] {
+	for _, of := range results {
+		for _, got := range of {
 			if got.Tuples != want.Tuples || got.Records != want.Records {
 				return fmt.Errorf("the work differs: %d tuples and %d records against %d and %d of the yardstick",
 					got.Tuples, got.Records, want.Tuples, want.Records)
@@ -146,21 +182,4 @@ func sameWork(results [2][]bench.Result) error {
 		return errors.New("there was no tuple to send")
 	}
 	return nil
-}
-
-// column returns one value of all results, sorted.
-func column[T int64 | time.Duration](results []bench.Result, value func(bench.Result) T) []T {
-	values := make([]T, len(results))
-	for i, r := range results {
-		values[i] = value(r)
-	}
-	slices.Sort(values)
-	return values
-}
-
-// median returns the middle one of sorted values, of an even number the mean of
-// the middle two.
-func median[T int64 | time.Duration](sorted []T) T {
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }

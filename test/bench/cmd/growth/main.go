@@ -1,0 +1,276 @@
+// Command growth shows that what a tuple costs stays the same: from 10 000 to 10
+// million tuples in one stream (100 million with -full), from one network interface
+// to 10 000, and for each collector that is added. Cost is the processor time of
+// flow2ipfix replay alone, in the kernel too, as the kernel counts it when the
+// process has ended. Streams are made by a process of their own.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"flow2ipfix/internal/flowgen"
+	"flow2ipfix/test/bench"
+)
+
+type options struct {
+	root, product string
+	full          bool
+	runs          int
+	stream        stream
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
+	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to use instead of building one")
+	flag.BoolVar(&o.full, "full", false, "up to 100 million tuples, 8 GB that are made while they are read")
+	flag.IntVar(&o.runs, "runs", 5, "how often a million tuples are sent; fewer more often, more only once")
+	flag.IntVar(&o.stream.NICs, "stream-nics", 0, "write a stream to standard output; for this program itself")
+	flag.IntVar(&o.stream.Minutes, "stream-minutes", 0, "of the stream")
+	flag.IntVar(&o.stream.PerMinute, "stream-tuples", 0, "of the stream, a minute and interface")
+	flag.Parse()
+	if flag.NArg() > 0 || o.runs < 1 {
+		flag.Usage()
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	do := run
+	if o.stream.NICs > 0 {
+		do = write
+	}
+	if err := do(ctx, o, os.Stdout); err != nil {
+		stop()
+		fmt.Fprintln(os.Stderr, "growth: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, out io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "flow2ipfix-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if o.product == "" {
+		o.product = filepath.Join(dir, "flow2ipfix")
+		if err := bench.Build(ctx, o.root, "./cmd/flow2ipfix", o.product); err != nil {
+			return err
+		}
+	}
+	addr, sink, err := bench.Sink()
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	r := replay{product: o.product, collectors: []string{addr}}
+	nothing := filepath.Join(dir, "nothing.json")
+	if err := os.WriteFile(nothing, []byte(flowgen.Head+flowgen.Tail), 0o600); err != nil {
+		return err
+	}
+	start, err := r.repeat(ctx, 30, nil, nothing)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\ngrowth: flow2ipfix replay to UDP, unpaced; medians of processor time, without the %.1f ms of a replay of no tuples\n", 1e3*start.processor)
+	for _, table := range []func(context.Context, options, replay, cost, string, io.Writer) error{tuples, interfaces, blobs, collectors} {
+		if err := table(ctx, o, r, start, dir, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replay is flow2ipfix replay to collectors.
+type replay struct {
+	product    string
+	collectors []string
+}
+
+// cost is what a replay takes.
+type cost struct {
+	tuples          int
+	wall, processor float64 // seconds
+	peak            int64
+}
+
+// net is the processor time for a tuple in nanoseconds, without the start.
+func (c cost) net(start cost) float64 {
+	return 1e9 * (c.processor - start.processor) / float64(c.tuples)
+}
+
+// repeat replays a stream so many times, or without one the files, and returns the
+// medians.
+func (r replay) repeat(ctx context.Context, times int, from *stream, files ...string) (cost, error) {
+	args := []string{r.product, "replay", "--rate", "0", "--summary", "json"}
+	for _, addr := range r.collectors {
+		args = append(args, "--collector", "udp://"+addr)
+	}
+	args = append(args, files...)
+	if from != nil {
+		args = append(args, "-")
+	}
+	var walls, processors []float64
+	var peaks []int64
+	var c cost
+	for range times {
+		var result bench.Result
+		var said []byte
+		var err error
+		if from == nil {
+			result, said, err = bench.Process(ctx, nil, args...)
+		} else {
+			result, said, err = from.feed(ctx, args)
+		}
+		if err != nil {
+			return cost{}, fmt.Errorf("run flow2ipfix: %w", err)
+		}
+		if err := json.Unmarshal(said, &result.Summary); err != nil {
+			return cost{}, fmt.Errorf("decode summary: %w", err)
+		}
+		if c.tuples = result.Tuples; from != nil && c.tuples != from.made.Tuples {
+			return cost{}, fmt.Errorf("%d of %d tuples were read", c.tuples, from.made.Tuples)
+		}
+		walls, processors, peaks = append(walls, result.Wall.Seconds()), append(processors, result.Processor.Seconds()), append(peaks, result.PeakRSSBytes)
+	}
+	c.wall, c.processor, c.peak = bench.Median(walls), bench.Median(processors), bench.Median(peaks)
+	return c, nil
+}
+
+// hour is when all flow logs begin.
+var hour = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+
+// perMinute is how many tuples an interface logs each minute in the first table:
+// the same whatever the sum, so that there are always as many live flows.
+const perMinute = 5000
+
+// tuples lets one stream grow. It is made while it is read, so that nothing lies on
+// the disk; no minute is like another.
+func tuples(ctx context.Context, o options, r replay, start cost, _ string, out io.Writer) error {
+	sizes := []int{10_000, 100_000, 1_000_000, 10_000_000}
+	if o.full {
+		sizes = append(sizes, 100_000_000)
+	}
+	fmt.Fprintf(out, "\none interface, %d tuples a minute, from standard input\n\n", perMinute)
+	table := bench.NewTable(0, "tuples", "JSON", "processor time", "for a tuple", "for each more than above", "time", "peak memory")
+	before := cost{}
+	for _, size := range sizes {
+		s := stream{NICs: 1, Minutes: size / perMinute, PerMinute: perMinute}
+		c, err := r.repeat(ctx, min(30, max(1, o.runs*1_000_000/size)), &s)
+		if err != nil {
+			return err
+		}
+		further := "-"
+		if before.tuples > 0 {
+			further = fmt.Sprintf("%.0f ns", 1e9*(c.processor-before.processor)/float64(c.tuples-before.tuples))
+		}
+		before = c
+		table.Row(strconv.Itoa(c.tuples), fmt.Sprintf("%.1f MB", float64(s.made.Bytes)/1e6), fmt.Sprintf("%.3f s", c.processor-start.processor),
+			fmt.Sprintf("%.0f ns", c.net(start)), further, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
+	}
+	table.Write(out)
+	return nil
+}
+
+// perRecord is how many tuples a record has in the tables of interfaces and files.
+const perRecord = 100
+
+// interfaces shares records out among more and more interfaces, each of which has
+// ten at least: what is new of an interface costs only once.
+func interfaces(ctx context.Context, o options, r replay, start cost, _ string, out io.Writer) error {
+	fmt.Fprintf(out, "\nrecords of %d tuples, of more and more interfaces, from standard input\n\n", perRecord)
+	table := bench.NewTable(0, "interfaces", "records", "tuples", "processor time", "for a tuple", "time", "peak memory")
+	for _, nics := range []int{1, 10, 100, 1000, 10_000} {
+		minutes := max(10, 10_000/nics)
+		s := stream{NICs: nics, Minutes: minutes, PerMinute: perRecord}
+		c, err := r.repeat(ctx, max(1, o.runs*10_000/(nics*minutes)), &s)
+		if err != nil {
+			return err
+		}
+		table.Row(strconv.Itoa(nics), strconv.Itoa(nics*minutes), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
+			fmt.Sprintf("%.0f ns", c.net(start)), fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
+	}
+	table.Write(out)
+	return nil
+}
+
+// blobs shares the same number of records out among more and more files.
+func blobs(ctx context.Context, o options, r replay, start cost, dir string, out io.Writer) error {
+	const records = 10_000
+	fmt.Fprintf(out, "\n%d records of %d tuples, in a file for each interface and hour\n\n", records, perRecord)
+	table := bench.NewTable(0, "interfaces", "files", "tuples", "processor time", "for a tuple", "for each more file", "time", "peak memory")
+	var first cost
+	firstFiles := 0
+	for _, nics := range []int{1, 1000, 10_000} {
+		logs := filepath.Join(dir, "blobs")
+		if _, _, err := bench.Process(ctx, nil, r.product, "generate", "--out", logs, "--nics", strconv.Itoa(nics),
+			"--minutes", strconv.Itoa(records/nics), "--tuples", strconv.Itoa(perRecord), "--start", hour.Format(time.RFC3339)); err != nil {
+			return fmt.Errorf("generate flow logs: %w", err)
+		}
+		c, err := r.repeat(ctx, o.runs, nil, logs)
+		if err != nil {
+			return err
+		}
+		if err := os.RemoveAll(logs); err != nil {
+			return err
+		}
+		files, more := nics*((records/nics+59)/60), "-"
+		if firstFiles == 0 {
+			first, firstFiles = c, files
+		} else {
+			more = fmt.Sprintf("%.0f µs", 1e6*(c.processor-first.processor)/float64(files-firstFiles))
+		}
+		table.Row(strconv.Itoa(nics), strconv.Itoa(files), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
+			fmt.Sprintf("%.0f ns", c.net(start)), more, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
+	}
+	table.Write(out)
+	return nil
+}
+
+// collectors sends the same hour to more and more collectors.
+func collectors(ctx context.Context, o options, r replay, start cost, dir string, out io.Writer) error {
+	load := bench.Load{Kind: "vnet", Minutes: 60, TuplesPerMinute: 16667}
+	files, err := load.Generate(ctx, r.product, filepath.Join(dir, "collectors"))
+	if err != nil {
+		return err
+	}
+	if _, err := bench.Warm(files); err != nil {
+		return err
+	}
+	fmt.Fprint(out, "\none interface's hour, to more and more collectors\n\n")
+	table := bench.NewTable(0, "collectors", "tuples", "processor time", "for a tuple", "more than with one less", "time", "peak memory")
+	before := 0.0
+	for n := 1; n <= 4; n++ {
+		if n > 1 {
+			addr, sink, err := bench.Sink()
+			if err != nil {
+				return err
+			}
+			defer sink.Close()
+			r.collectors = append(r.collectors, addr)
+		}
+		c, err := r.repeat(ctx, 2*o.runs, nil, files...)
+		if err != nil {
+			return err
+		}
+		added := "-"
+		if n > 1 {
+			added = fmt.Sprintf("%.0f ns", c.net(start)-before)
+		}
+		before = c.net(start)
+		table.Row(strconv.Itoa(n), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
+			fmt.Sprintf("%.0f ns", before), added, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
+	}
+	table.Write(out)
+	return nil
+}
