@@ -228,6 +228,7 @@ func (d *departures) check(t *testing.T, cfg *Config, domains map[uint32]*domain
 // bucket lasts, and what leaves late costs then.
 func TestLimiterGathers(t *testing.T) {
 	l := newLimiter(&Config{Rate: 20_000}) // 100 records at once
+	l.gather = true
 	now := time.Unix(1_700_000_000, 0)
 	for i, step := range []struct {
 		after   time.Duration
@@ -264,6 +265,18 @@ func TestLimiterGathers(t *testing.T) {
 		}
 		if leave := l.pass(now, step.records); leave != step.leave {
 			t.Errorf("step %d: what is gathered leaves: %v, want %v", i, leave, step.leave)
+		}
+	}
+}
+
+// TestLimiterLeavesAlone: at a low rate nothing is gathered.
+func TestLimiterLeavesAlone(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	for rate, together := range map[int]bool{gatherRate - 1: false, gatherRate: true} {
+		l := newLimiter(&Config{Rate: rate})
+		l.pass(now, 20)
+		if leave := l.pass(now, 20); leave == together {
+			t.Errorf("at %d records/s the second message leaves alone: %v", rate, leave)
 		}
 	}
 }

@@ -114,6 +114,13 @@ func (d *dissection) problem(format string, args ...any) {
 	d.problems = append(d.problems, fmt.Sprintf(format, args...))
 }
 
+// receiverIsSlow is what tshark says when TCP holds the sender up because the reader
+// does not read: no fault of what is sent.
+var receiverIsSlow = map[string]bool{
+	"TCP window specified by the receiver is now completely full": true,
+	"TCP Zero Window segment":                                     true,
+}
+
 // complaints looks for what tshark itself finds wrong.
 func (d *dissection) complaints(where string, n node) {
 	const warning = 0x600000 // of severities; 0x800000 is an error
@@ -131,8 +138,9 @@ func (d *dissection) complaints(where string, n node) {
 			d.problem("%s: malformed: %v", where, value)
 		case name == "_ws.expert.severity":
 			v := peers.Values{}
-			if v.Number(n.text(name), 32) >= warning || v.Err != nil {
-				d.problem("%s: %s", where, n.text("_ws.expert.message"))
+			message := n.text("_ws.expert.message")
+			if (v.Number(n.text(name), 32) >= warning || v.Err != nil) && !receiverIsSlow[message] {
+				d.problem("%s: %s", where, message)
 			}
 		case name == "cflow.padding":
 			d.problem("%s: padding %v", where, value)
