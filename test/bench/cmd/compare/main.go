@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,17 +42,7 @@ func main() {
 	flag.IntVar(&o.rounds, "runs", 5, "how often each of them runs")
 	flag.Float64Var(&o.minRatio, "min-ratio", 0, "fail when flow2ipfix is less than this many times as fast as the faster yardstick")
 	flag.Parse()
-	if flag.NArg() > 0 || o.rounds < 1 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, o, os.Stdout); err != nil {
-		stop()
-		fmt.Fprintln(os.Stderr, "compare: error:", err)
-		os.Exit(1)
-	}
+	bench.Main("compare", flag.NArg() == 0 && o.rounds >= 1, func(ctx context.Context, out io.Writer) error { return run(ctx, o, out) })
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -39,21 +38,11 @@ func main() {
 	flag.IntVar(&o.stream.Minutes, "stream-minutes", 0, "of the stream")
 	flag.IntVar(&o.stream.PerMinute, "stream-tuples", 0, "of the stream, a minute and interface")
 	flag.Parse()
-	if flag.NArg() > 0 || o.runs < 1 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	do := run
 	if o.stream.NICs > 0 {
 		do = write
 	}
-	if err := do(ctx, o, os.Stdout); err != nil {
-		stop()
-		fmt.Fprintln(os.Stderr, "growth: error:", err)
-		os.Exit(1)
-	}
+	bench.Main("growth", flag.NArg() == 0 && o.runs >= 1, func(ctx context.Context, out io.Writer) error { return do(ctx, o, out) })
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {

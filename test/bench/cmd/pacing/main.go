@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -34,17 +33,7 @@ func main() {
 	flag.IntVar(&o.seconds, "seconds", 5, "how long each rate is sent at")
 	flag.Float64Var(&o.limit, "limit", 0, "fail when 10 ms have more than this many times their share, and than a message and their share")
 	flag.Parse()
-	if flag.NArg() > 0 || o.seconds < 1 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, o, os.Stdout); err != nil {
-		stop()
-		fmt.Fprintln(os.Stderr, "pacing: error:", err)
-		os.Exit(1)
-	}
+	bench.Main("pacing", flag.NArg() == 0 && o.seconds >= 1, func(ctx context.Context, out io.Writer) error { return run(ctx, o, out) })
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -36,17 +35,7 @@ func main() {
 	flag.IntVar(&o.rounds, "runs", 6, "how often each benchmark runs")
 	flag.DurationVar(&o.benchtime, "benchtime", 100*time.Millisecond, "how long each run takes")
 	flag.Parse()
-	if flag.NArg() > 0 || o.rounds < 1 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, o, os.Stdout); err != nil {
-		stop()
-		fmt.Fprintln(os.Stderr, "parts: error:", err)
-		os.Exit(1)
-	}
+	bench.Main("parts", flag.NArg() == 0 && o.rounds >= 1, func(ctx context.Context, out io.Writer) error { return run(ctx, o, out) })
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -41,21 +40,11 @@ func main() {
 	flag.BoolVar(&o.child, "child", false, "profile the files that are named; for this program itself")
 	flag.Parse()
 	o.args = flag.Args()
-	if o.runs < 1 || !o.child && len(o.args) > 0 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
 	do := run
 	if o.child {
 		do = record
 	}
-	if err := do(ctx, o, os.Stdout); err != nil {
-		stop()
-		fmt.Fprintln(os.Stderr, "profile: error:", err)
-		os.Exit(1)
-	}
+	bench.Main("profile", o.runs >= 1 && (o.child || len(o.args) == 0), func(ctx context.Context, out io.Writer) error { return do(ctx, o, out) })
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {

@@ -14,7 +14,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,18 +38,8 @@ func main() {
 	flag.IntVar(&o.rate, "rate", 100_000, "records a second that nfcapd is sent; it loses what it cannot take")
 	flag.IntVar(&o.rounds, "runs", 5, "how often each of the two runs")
 	flag.Parse()
-	if flag.NArg() > 0 || o.rounds < 1 {
-		flag.Usage()
-		os.Exit(2)
-	}
 	o.load.Kind, o.load.Minutes = "vnet", 60
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, o, os.Stdout); err != nil {
-		stop()
-		fmt.Fprintln(os.Stderr, "sending: error:", err)
-		os.Exit(1)
-	}
+	bench.Main("sending", flag.NArg() == 0 && o.rounds >= 1, func(ctx context.Context, out io.Writer) error { return run(ctx, o, out) })
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -25,17 +24,7 @@ func main() {
 	product := flag.String("flow2ipfix", "", "a built flow2ipfix to use instead of building one")
 	runs := flag.Int("runs", 15, "how often it is started each way")
 	flag.Parse()
-	if flag.NArg() > 0 || *runs < 1 {
-		flag.Usage()
-		os.Exit(2)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *root, *product, *runs, os.Stdout); err != nil {
-		stop()
-		fmt.Fprintln(os.Stderr, "start: error:", err)
-		os.Exit(1)
-	}
+	bench.Main("start", flag.NArg() == 0 && *runs >= 1, func(ctx context.Context, out io.Writer) error { return run(ctx, *root, *product, *runs, out) })
 }
 
 const configuration = `sources:
