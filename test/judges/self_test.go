@@ -128,3 +128,25 @@ func TestCollectorsComplain(t *testing.T) {
 		})
 	}
 }
+
+// TestBurstMessages: what is counted twice is counted once, and what is lost is
+// missing.
+func TestBurstMessages(t *testing.T) {
+	m := burstMessages{}
+	for _, line := range []string{
+		`{"export_proto_sysid":3,"export_proto_seqno":0,"flows":20}`, // 3 are lost
+		`{"export_proto_sysid":3,"export_proto_seqno":23,"flows":5}`,
+		`{"export_proto_sysid":1,"export_proto_seqno":0,"flows":23}`,
+		`{"export_proto_sysid":1,"export_proto_seqno":23,"flows":30}`, // 7 of them twice
+		`{"export_proto_sysid":1,"export_proto_seqno":46,"flows":10}`,
+		`{"export_proto_sysid":1,"export_proto_seqno":46,"flows":2}`,
+		`{"export_proto_sysid":2,"export_proto_seqno":46,"flows":5}`,
+	} {
+		if err := m.add([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := m.records(); n != 20+5+23+23+12+5 {
+		t.Errorf("%d records", n)
+	}
+}
