@@ -57,6 +57,7 @@ func TestBacklog(t *testing.T) {
 	d := startService(t, c)
 	verdicts := []*Verdict{judge(t, udp, s.written), judge(t, tcp, s.written)}
 	for _, v := range verdicts {
+		v.turn = s.hour(0)
 		v.wait(d)
 	}
 	d.end()
@@ -90,6 +91,7 @@ func TestStart(t *testing.T) {
 	c.Start = begin.Format(time.RFC3339)
 	d := startService(t, c)
 	v := judge(t, tcp, s.written)
+	v.turn = s.hour(0)
 	v.wait(d)
 	d.end()
 	v.finish(0)
@@ -140,6 +142,7 @@ func TestHourEnds(t *testing.T) {
 	c.HourGrace = shortGrace
 	d := startService(t, c)
 	v := judge(t, tcp, s.written)
+	v.turn = s.hour(0)
 	v.wait(d)
 	s.do(peers.Await("the hour ends", func() (bool, error) {
 		logs, err := d.flowLogs()

@@ -19,6 +19,10 @@ type Verdict struct {
 	// forgets says that the daemon was started again, which makes it forget when
 	// flows began: such a flow's start is its end then.
 	forgets bool
+	// turn is the hour before which there is a backlog, which is read beside it: where
+	// a flow that goes on began its first tuple of the hour is not known then, and its
+	// start is its end. Zero if there is none.
+	turn time.Time
 	// loose says that blobs are read in an order that the oracle cannot know, so
 	// that the start of a flow that goes on may be another: it is not judged.
 	loose bool
@@ -123,7 +127,21 @@ func (v *Verdict) mayStart(known *tally, f *expect.Flow) bool {
 	case v.loose:
 		return f.Start <= f.End && f.End-f.Start <= time.Hour.Milliseconds()
 	}
-	return v.forgets && f.Start == f.End
+	return f.Start == f.End && (v.forgets || v.turnsAt(known, f))
+}
+
+// turnsAt says whether a record is one of a flow's first tuple behind the turn: in a
+// minute's log at that time, with a start before it.
+func (v *Verdict) turnsAt(known *tally, f *expect.Flow) bool {
+	if v.turn.IsZero() || f.End < v.turn.Add(-time.Minute).UnixMilli() {
+		return false
+	}
+	for start := range known.starts {
+		if start >= v.turn.UnixMilli() {
+			return false
+		}
+	}
+	return true
 }
 
 // index checks that an interface keeps its index, and shares it with none.

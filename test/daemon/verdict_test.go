@@ -31,10 +31,11 @@ func TestVerdict(t *testing.T) {
 	again := func(i int, at time.Time) func([]peers.Arrival) []peers.Arrival {
 		return func(a []peers.Arrival) []peers.Arrival { return append(a, peers.Arrival{At: at, Flow: a[i].Flow}) }
 	}
+	goesOn := func(a peers.Arrival) bool { return a.Flow.Start < a.Flow.End && a.Flow.Egress > 0 }
+	changed := clean()[slices.IndexFunc(clean(), goesOn)].Flow
 	change := func(what func(*expect.Flow)) func([]peers.Arrival) []peers.Arrival {
 		return func(a []peers.Arrival) []peers.Arrival {
-			i := slices.IndexFunc(a, func(a peers.Arrival) bool { return a.Flow.Start < a.Flow.End && a.Flow.Egress > 0 })
-			what(&a[i].Flow)
+			what(&a[slices.IndexFunc(a, goesOn)].Flow)
 			return a
 		}
 	}
@@ -42,6 +43,7 @@ func TestVerdict(t *testing.T) {
 		name           string
 		spoil          func([]peers.Arrival) []peers.Arrival
 		forgets, loose bool
+		turn           int64
 		moments        []time.Time
 		says           string
 	}{
@@ -53,6 +55,9 @@ func TestVerdict(t *testing.T) {
 		{name: "another start, not judged", spoil: change(func(f *expect.Flow) { f.Start++ }), loose: true},
 		{name: "start forgotten", spoil: change(func(f *expect.Flow) { f.Start = f.End }), forgets: true},
 		{name: "start forgotten by nobody", spoil: change(func(f *expect.Flow) { f.Start = f.End }), says: "it may start at"},
+		{name: "start forgotten at the turn", spoil: change(func(f *expect.Flow) { f.Start = f.End }), turn: changed.End},
+		{name: "another start at the turn", spoil: change(func(f *expect.Flow) { f.Start++ }), turn: changed.End, says: "it may start at"},
+		{name: "start forgotten behind the turn", spoil: change(func(f *expect.Flow) { f.Start = f.End }), turn: changed.Start, says: "it may start at"},
 		{name: "another interface", spoil: change(func(f *expect.Flow) { f.Egress++ }), says: "an interface has index"},
 		{name: "again", spoil: again(len(flows)-1, last), says: "1 records came again that were not in flight"},
 		{name: "again after a moment", spoil: again(len(flows)-1, last.Add(time.Second)), moments: []time.Time{last}},
@@ -61,6 +66,9 @@ func TestVerdict(t *testing.T) {
 	} {
 		v := judge(t, nowhere{}, lines)
 		v.forgets, v.loose = tc.forgets, tc.loose
+		if tc.turn > 0 {
+			v.turn = time.UnixMilli(tc.turn)
+		}
 		v.take(tc.spoil(clean()))
 		problems, _ := v.problems(2*time.Second, tc.moments)
 		if all := strings.Join(problems, "\n"); tc.says == "" && all != "" || !strings.Contains(all, tc.says) {
