@@ -33,8 +33,8 @@ type Config struct {
 	Inventory *templates.Inventory
 	// MaxRecordBytes is the largest record that is decoded; 0 is 32 MiB.
 	MaxRecordBytes int
-	// OnReject is called for each rejected piece of a blob, in order; may be nil. It
-	// must not keep the caller waiting.
+	// OnReject is called for each rejected piece of a blob, one at a time, and in
+	// order until the run is ended; may be nil. It must not keep the caller waiting.
 	OnReject func(blob string, r flowlog.Reject)
 	// OnBlobError is called for each blob that could not be read to its end, like
 	// OnReject; the other blobs go on. May be nil.
@@ -67,6 +67,7 @@ type Bridge struct {
 	// Progress can be read while Run goes on.
 	Progress Progress
 
+	telling sync.Mutex // held while OnReject or OnBlobError is called
 	mu      sync.Mutex // while blobs are read
 	summary Summary
 }

@@ -24,14 +24,6 @@ type reading struct {
 	decoded chan *batch   // in order, closed behind the last one
 }
 
-// await returns when it is the blob's turn to be heard of.
-func (r *reading) await(ctx context.Context) {
-	select {
-	case <-r.turn:
-	case <-ctx.Done():
-	}
-}
-
 // blobReader decodes one blob after the other, with batches of its own: those that
 // wait for an earlier blob's end must not be what its reader waits for.
 type blobReader struct {
@@ -99,8 +91,7 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 		MaxRecordBytes: b.cfg.MaxRecordBytes,
 		OnReject: func(r flowlog.Reject) {
 			if b.cfg.OnReject != nil {
-				in.await(ctx)
-				b.cfg.OnReject(d.Blob, r)
+				b.tell(ctx, in, func() { b.cfg.OnReject(d.Blob, r) })
 			}
 		},
 	})
@@ -184,9 +175,20 @@ func (b *Bridge) failed(ctx context.Context, in *reading, err error) {
 	b.summary.FailedBlobs++
 	b.mu.Unlock()
 	if b.cfg.OnBlobError != nil {
-		in.await(ctx)
-		b.cfg.OnBlobError(in.delta.Blob, err)
+		b.tell(ctx, in, func() { b.cfg.OnBlobError(in.delta.Blob, err) })
 	}
+}
+
+// tell says something of a blob when it is its turn. When the run is ended none
+// comes any more: then one at a time has to do.
+func (b *Bridge) tell(ctx context.Context, in *reading, say func()) {
+	select {
+	case <-in.turn:
+	case <-ctx.Done():
+	}
+	b.telling.Lock()
+	defer b.telling.Unlock()
+	say()
 }
 
 type countingReader struct {

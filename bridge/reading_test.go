@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -9,6 +11,7 @@ import (
 	"testing"
 
 	"flow2ipfix/convert"
+	"flow2ipfix/flowlog"
 	"flow2ipfix/internal/collect"
 	"flow2ipfix/source"
 )
@@ -71,4 +74,37 @@ type waiter <-chan struct{}
 func (w waiter) Read([]byte) (int, error) {
 	<-w
 	return 0, io.EOF
+}
+
+// TestInterruptedRejects: when the run is ended, rejects of blobs that waited for
+// their turn come one at a time, too (the race detector tells).
+func TestInterruptedRejects(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(maxReaders))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	opened := make(chan struct{}, maxReaders)
+	var deltas []*source.Delta
+	for i := range maxReaders {
+		deltas = append(deltas, delta(fmt.Sprint(i), func() io.Reader {
+			opened <- struct{}{}
+			if i == 0 { // the others wait for this one
+				return io.MultiReader(waiting(ctx.Done()), strings.NewReader(records(bad)))
+			}
+			return strings.NewReader(records(strings.Split(strings.Repeat(bad+"|", 200), "|")...))
+		}))
+	}
+	go func() {
+		for range maxReaders {
+			<-opened
+		}
+		cancel()
+	}()
+	rejects := 0
+	_, err := run(ctx, t, Config{
+		Lanes:    []Lane{fileLane(t, t.TempDir(), "x", convert.Policy{})},
+		OnReject: func(string, flowlog.Reject) { rejects++ },
+	}, deltas)
+	if !errors.Is(err, context.Canceled) || rejects == 0 {
+		t.Errorf("%d rejects, error %v", rejects, err)
+	}
 }
