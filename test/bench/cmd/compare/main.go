@@ -12,7 +12,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,8 +20,7 @@ import (
 )
 
 type options struct {
-	root     string
-	product  string
+	program  bench.Program
 	file     string
 	results  string
 	load     bench.Load
@@ -32,8 +30,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
-	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to use instead of building one")
+	o.program.Flags()
 	flag.StringVar(&o.file, "file", "", "a flow log to send instead of making one")
 	flag.StringVar(&o.results, "results", "", "`file` to add the ratios to")
 	flag.StringVar(&o.load.Kind, "kind", "vnet", "kind of flow log to make, vnet, nsg, or v6: vnet with nothing but IPv6")
@@ -46,26 +43,20 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "flow2ipfix-bench-")
+	dir, remove, err := o.program.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer func() { err = errors.Join(err, remove()) }()
 
 	yardstick := filepath.Join(dir, "yardstick")
-	if err := bench.Build(ctx, filepath.Join(o.root, "test"), "./bench/cmd/yardstick", yardstick); err != nil {
+	if err := bench.Build(ctx, filepath.Join(o.program.Root, "test"), "./bench/cmd/yardstick", yardstick); err != nil {
 		return err
-	}
-	if o.product == "" {
-		o.product = filepath.Join(dir, "flow2ipfix")
-		if err := bench.Build(ctx, o.root, "./cmd/flow2ipfix", o.product); err != nil {
-			return err
-		}
 	}
 	files, title := []string{o.file}, o.file
 	if o.file == "" {
 		title = o.load.Kind
-		if files, err = o.load.Generate(ctx, o.product, filepath.Join(dir, "logs")); err != nil {
+		if files, err = o.load.Generate(ctx, o.program.Binary, filepath.Join(dir, "logs")); err != nil {
 			return err
 		}
 	}
@@ -80,7 +71,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	defer sink.Close()
 
 	contenders := []bench.Contender{
-		bench.YardstickProgram(yardstick, true), bench.YardstickProgram(yardstick, false), bench.ProductProgram(o.product),
+		bench.YardstickProgram(yardstick, true), bench.YardstickProgram(yardstick, false), bench.ProductProgram(o.program.Binary),
 	}
 	results := make([][]bench.Result, len(contenders))
 	for round := range o.rounds {

@@ -22,16 +22,15 @@ import (
 )
 
 type options struct {
-	root, product string
-	full          bool
-	runs          int
-	stream        stream
+	program bench.Program
+	full    bool
+	runs    int
+	stream  stream
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
-	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to use instead of building one")
+	o.program.Flags()
 	flag.BoolVar(&o.full, "full", false, "up to 100 million tuples, 8 GB that are made while they are read")
 	flag.IntVar(&o.runs, "runs", 5, "how often a million tuples are sent; fewer more often, more only once")
 	flag.IntVar(&o.stream.NICs, "stream-nics", 0, "write a stream to standard output; for this program itself")
@@ -46,23 +45,17 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "flow2ipfix-bench-")
+	dir, remove, err := o.program.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.product == "" {
-		o.product = filepath.Join(dir, "flow2ipfix")
-		if err := bench.Build(ctx, o.root, "./cmd/flow2ipfix", o.product); err != nil {
-			return err
-		}
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	addr, sink, err := bench.Sink()
 	if err != nil {
 		return err
 	}
 	defer sink.Close()
-	r := replay{product: o.product, collectors: []string{addr}}
+	r := replay{product: o.program.Binary, collectors: []string{addr}}
 	nothing := filepath.Join(dir, "nothing.json")
 	if err := os.WriteFile(nothing, []byte(flowgen.Head+flowgen.Tail), 0o600); err != nil {
 		return err

@@ -9,7 +9,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,8 +17,7 @@ import (
 )
 
 type options struct {
-	root    string
-	product string
+	program bench.Program
 	rates   string
 	seconds int
 	limit   float64
@@ -27,8 +25,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
-	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to use instead of building one")
+	o.program.Flags()
 	flag.StringVar(&o.rates, "rates", "1000,20000,500000", "records a second")
 	flag.IntVar(&o.seconds, "seconds", 5, "how long each rate is sent at")
 	flag.Float64Var(&o.limit, "limit", 0, "fail when 10 ms have more than this many times their share, and than a message and their share")
@@ -37,17 +34,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "flow2ipfix-pacing-")
+	dir, remove, err := o.program.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.product == "" {
-		o.product = filepath.Join(dir, "flow2ipfix")
-		if err := bench.Build(ctx, o.root, "./cmd/flow2ipfix", o.product); err != nil {
-			return err
-		}
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	var rough []error
 	for text := range strings.SplitSeq(o.rates, ",") {
 		rate, err := strconv.Atoi(text)
@@ -56,11 +47,11 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		}
 		// A minute has about this many tuples for so many records.
 		load := bench.Load{Kind: "vnet", Minutes: 60, TuplesPerMinute: max(1, rate*o.seconds/60)}
-		files, err := load.Generate(ctx, o.product, filepath.Join(dir, text))
+		files, err := load.Generate(ctx, o.program.Binary, filepath.Join(dir, text))
 		if err != nil {
 			return err
 		}
-		p, err := bench.MeasurePacing(ctx, o.product, rate, files)
+		p, err := bench.MeasurePacing(ctx, o.program.Binary, rate, files)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ import (
 )
 
 type options struct {
-	root, product       string
+	program             bench.Program
 	out, results, kinds string
 	runs, top           int
 	child               bool
@@ -30,8 +30,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
-	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to make the flow logs with, instead of building one")
+	o.program.Flags()
 	flag.StringVar(&o.out, "out", "bin/profiles", "the `folder` for the profiles, made if it does not exist")
 	flag.StringVar(&o.results, "results", "", "`file` to add what each part takes to")
 	flag.StringVar(&o.kinds, "kinds", "vnet nsg v6", "kinds of flow logs; v6 is vnet with nothing but IPv6")
@@ -48,17 +47,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "flow2ipfix-bench-")
+	dir, remove, err := o.program.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.product == "" {
-		o.product = filepath.Join(dir, "flow2ipfix")
-		if err := bench.Build(ctx, o.root, "./cmd/flow2ipfix", o.product); err != nil {
-			return err
-		}
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return err
 	}
@@ -70,7 +63,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	shares, allocs := map[string][]bench.Share{}, map[string]float64{}
 	for _, kind := range kinds {
 		load := bench.Load{Kind: kind, Minutes: 60, TuplesPerMinute: 16667}
-		files, err := load.Generate(ctx, o.product, filepath.Join(dir, kind))
+		files, err := load.Generate(ctx, o.program.Binary, filepath.Join(dir, kind))
 		if err != nil {
 			return err
 		}

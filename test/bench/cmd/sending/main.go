@@ -24,15 +24,15 @@ import (
 )
 
 type options struct {
-	root, product, results string
-	load                   bench.Load
-	rounds, rate           int
+	program      bench.Program
+	results      string
+	load         bench.Load
+	rounds, rate int
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.root, "root", "..", "the `folder` of the repository")
-	flag.StringVar(&o.product, "flow2ipfix", "", "a built flow2ipfix to use instead of building one")
+	o.program.Flags()
 	flag.StringVar(&o.results, "results", "", "`file` to add the ratio to")
 	flag.IntVar(&o.load.TuplesPerMinute, "tuples", 8000, "tuples a minute of the flow log, which has an hour")
 	flag.IntVar(&o.rate, "rate", 100_000, "records a second that nfcapd is sent; it loses what it cannot take")
@@ -43,18 +43,12 @@ func main() {
 }
 
 func run(ctx context.Context, o options, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "flow2ipfix-bench-")
+	dir, remove, err := o.program.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if o.product == "" {
-		o.product = filepath.Join(dir, "flow2ipfix")
-		if err := bench.Build(ctx, o.root, "./cmd/flow2ipfix", o.product); err != nil {
-			return err
-		}
-	}
-	files, err := o.load.Generate(ctx, o.product, filepath.Join(dir, "logs"))
+	defer func() { err = errors.Join(err, remove()) }()
+	files, err := o.load.Generate(ctx, o.program.Binary, filepath.Join(dir, "logs"))
 	if err != nil {
 		return err
 	}
@@ -113,7 +107,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 // replay is the command line that sends what nfdump stores.
 func replay(o options, addr, flag, value string, files []string) []string {
 	return append([]string{
-		o.product, "replay", "--preset", "nfdump", "--protocol", "netflow9", "--options", "none",
+		o.program.Binary, "replay", "--preset", "nfdump", "--protocol", "netflow9", "--options", "none",
 		"--collector", "udp://" + addr, "--summary", "json", flag, value,
 	}, files...)
 }

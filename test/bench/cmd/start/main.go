@@ -20,11 +20,11 @@ import (
 )
 
 func main() {
-	root := flag.String("root", "..", "the `folder` of the repository")
-	product := flag.String("flow2ipfix", "", "a built flow2ipfix to use instead of building one")
+	var program bench.Program
+	program.Flags()
 	runs := flag.Int("runs", 15, "how often it is started each way")
 	flag.Parse()
-	bench.Main("start", flag.NArg() == 0 && *runs >= 1, func(ctx context.Context, out io.Writer) error { return run(ctx, *root, *product, *runs, out) })
+	bench.Main("start", flag.NArg() == 0 && *runs >= 1, func(ctx context.Context, out io.Writer) error { return run(ctx, &program, *runs, out) })
 }
 
 const configuration = `sources:
@@ -37,18 +37,12 @@ collectors:
 telemetry: {listen: ""}
 `
 
-func run(ctx context.Context, root, product string, runs int, out io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "flow2ipfix-bench-")
+func run(ctx context.Context, program *bench.Program, runs int, out io.Writer) (err error) {
+	dir, remove, err := program.Prepare(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if product == "" {
-		product = filepath.Join(dir, "flow2ipfix")
-		if err := bench.Build(ctx, root, "./cmd/flow2ipfix", product); err != nil {
-			return err
-		}
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	addr, sink, err := bench.Sink()
 	if err != nil {
 		return err
@@ -62,7 +56,7 @@ func run(ctx context.Context, root, product string, runs int, out io.Writer) (er
 	var walls, processors, ready []float64
 	var peaks []int64
 	for i := range runs {
-		r, _, err := bench.Process(ctx, nil, product, "version")
+		r, _, err := bench.Process(ctx, nil, program.Binary, "version")
 		if err != nil {
 			return fmt.Errorf("run flow2ipfix: %w", err)
 		}
@@ -73,7 +67,7 @@ func run(ctx context.Context, root, product string, runs int, out io.Writer) (er
 		if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 			return err
 		}
-		took, err := untilReady(ctx, dir, product, config)
+		took, err := untilReady(ctx, dir, program.Binary, config)
 		if err != nil {
 			return fmt.Errorf("run the daemon: %w", err)
 		}
@@ -89,7 +83,7 @@ func run(ctx context.Context, root, product string, runs int, out io.Writer) (er
 
 // untilReady starts the daemon, waits until it says that it is ready, as
 // sd_notify(3) has it, and ends it.
-func untilReady(ctx context.Context, dir, product, config string) (time.Duration, error) {
+func untilReady(ctx context.Context, dir, binary, config string) (time.Duration, error) {
 	path := filepath.Join(dir, "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
@@ -100,7 +94,7 @@ func untilReady(ctx context.Context, dir, product, config string) (time.Duration
 	if err := conn.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, product, "run", "--config", config)
+	cmd := exec.CommandContext(ctx, binary, "run", "--config", config)
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+path)
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &said, &said
