@@ -50,7 +50,6 @@ type Decoder struct {
 	pending []span // rejections in it
 	stats   Stats
 	lost    Stats // of the record being read, added to stats when it is whole
-	most    int   // flows of the largest record so far
 
 	// resync is set after a syntax error or a torn record, until a whole one
 	// comes: what follows is looked through for the beginning of a record.
@@ -164,7 +163,7 @@ func (d *Decoder) next() error {
 // item reads what stands between two separators at the outer levels. It reports
 // true if that was a record, which is then in the batch.
 func (d *Decoder) item(c byte) (bool, error) {
-	flows, groups := len(d.batch.flows), len(d.batch.groups)
+	flows, groups := d.batch.flows, len(d.batch.groups)
 	start := d.w.offset()
 	d.rec = Record{Offset: start, first: groups}
 	d.pending = d.pending[:0]
@@ -188,7 +187,6 @@ func (d *Decoder) item(c byte) (bool, error) {
 		return false, nil
 	case err == nil:
 		d.commit()
-		d.most = max(d.most, len(d.batch.flows)-flows)
 		return true, nil
 	}
 
@@ -216,7 +214,7 @@ func (d *Decoder) item(c byte) (bool, error) {
 
 // dropFrom takes back what an item added to the batch.
 func (d *Decoder) dropFrom(flows, groups int) {
-	d.batch.flows = d.batch.flows[:flows]
+	d.batch.flows = flows
 	d.batch.groups = d.batch.groups[:groups]
 }
 

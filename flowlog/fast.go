@@ -61,7 +61,8 @@ func (b *bitmap) load(i uint64) uint64 {
 // and false before a tuple that it does not read.
 func (d *Decoder) fastTuples(kind Kind) bool {
 	w, m := &d.w, &d.w.marks
-	flows := d.batch.flows
+	room := d.batch.room()
+	n := 0 // flows in it
 	keep := 1
 	if w.dropping {
 		keep = 0
@@ -73,15 +74,16 @@ func (d *Decoder) fastTuples(kind Kind) bool {
 		if i < m.from || i+padBytes > m.to {
 			m.mark(w.buf[:w.end+padBytes], i)
 		}
-		if len(flows) == cap(flows) {
-			flows = grow(flows, d.most)
+		if n == len(room) {
+			d.batch.flows += n
+			room, n = d.batch.room(), 0
 		}
 		var end uint64
-		end, ok = fastTuple(kind, textAt(w.buf, i), uint64(i-m.from), m, &flows[:len(flows)+1][len(flows)])
+		end, ok = fastTuple(kind, textAt(w.buf, i), uint64(i-m.from), m, &room[n])
 		if !ok {
 			break
 		}
-		flows = flows[:len(flows)+keep]
+		n += keep
 		pos = i + int(end) + 1
 		// Azure writes no space between tuples.
 		if w.buf[pos] != ',' || w.buf[pos+1] != '"' {
@@ -90,7 +92,7 @@ func (d *Decoder) fastTuples(kind Kind) bool {
 		pos++
 	}
 	w.pos = pos
-	d.batch.flows = flows
+	d.batch.flows += n
 	return ok
 }
 

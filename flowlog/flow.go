@@ -6,7 +6,11 @@
 // flow becomes (package convert): no network, no Azure SDK, no configuration.
 package flowlog
 
-import "flow2ipfix/internal/ipaddr"
+import (
+	"sync"
+
+	"flow2ipfix/internal/ipaddr"
+)
 
 // Kind tells which of Azure's two record shapes a flow stood in. The shape
 // decides how a tuple is read, never its number of fields: both have tuples of
@@ -124,7 +128,8 @@ type Flow struct {
 	IPv6       bool // both addresses are of IPv6, else of IPv4
 }
 
-// Group is a stretch of a record's flows that share an access rule.
+// Group is a stretch of a record's flows that share an access rule. A rule with many
+// flows has several.
 type Group struct {
 	Kind Kind
 	MAC  MAC // its own, or else the record's
@@ -135,7 +140,7 @@ type Group struct {
 	// where Record.Target is the network security group.
 	ACL string
 
-	first, last int // of Batch.flows
+	first, last int // of the batch's flows
 }
 
 // Record is what Azure logged for one network interface in about one minute.
@@ -167,30 +172,70 @@ type Batch struct {
 	Records []Record
 
 	groups []Group
-	flows  []Flow
+	chunks []*chunk // all but the last one are full; behind that there may be more
+	flows  int
 }
 
-// keepFlows is how many flows a batch keeps room for after a Reset (96 bytes
-// each). A batch that one giant record blew up gives the memory back.
-const keepFlows = 32 << 10
+// chunk is memory for flows. No flow ever moves: a record of unknown size is read
+// without a copy, and no more memory is touched than is needed, each page of which
+// costs as much as twenty flows when it is the first time.
+type chunk [chunkFlows]Flow
 
-// Reset empties the batch and keeps its memory for the next records.
+const chunkFlows = 1 << 10 // 96 KiB
+
+// spare are the chunks that no batch needs, for all batches. The one that was used
+// last comes first: it may still be in a cache. (A sync.Pool forgets them now and then,
+// and what is new is touched for the first time.)
+var spare struct {
+	mu     sync.Mutex
+	chunks []*chunk
+}
+
+// keepChunks is how many are kept, 12 MiB. What giant records need beyond that is the
+// garbage collector's.
+const keepChunks = 128
+
+func takeChunk() *chunk {
+	spare.mu.Lock()
+	defer spare.mu.Unlock()
+	last := len(spare.chunks) - 1
+	if last < 0 {
+		return new(chunk)
+	}
+	c := spare.chunks[last]
+	spare.chunks = spare.chunks[:last]
+	return c
+}
+
+// Reset empties the batch. Its memory is for the next records, of this batch or of
+// another one.
 func (b *Batch) Reset() {
 	b.Records = b.Records[:0]
 	b.groups = b.groups[:0]
-	if b.flows = b.flows[:0]; cap(b.flows) > keepFlows {
-		b.flows = nil
-	}
+	b.flows = 0
+	spare.mu.Lock()
+	defer spare.mu.Unlock()
+	spare.chunks = append(spare.chunks, b.chunks[:min(len(b.chunks), keepChunks-len(spare.chunks))]...)
+	clear(b.chunks)
+	b.chunks = b.chunks[:0]
 }
 
-// grow makes room for another flow: at once for a record like the largest one
-// before, most flows, or for twice as many as there are. Step by step it would take
-// five times the memory, and each page of that costs as much as twenty flows.
-func grow(flows []Flow, most int) []Flow {
-	const first = 2 << 10
-	n := len(flows)
-	room := max(first, n+n/4, min(max(2*n, n+most+most/8), keepFlows))
-	return append(make([]Flow, 0, room), flows...)
+// room returns where the next flows of the batch are to be written, at least one.
+func (b *Batch) room() []Flow {
+	i := b.flows / chunkFlows
+	if i == len(b.chunks) {
+		b.chunks = append(b.chunks, takeChunk())
+	}
+	return b.chunks[i][b.flows%chunkFlows:]
+}
+
+// addGroup makes groups of the flows from first on, each of which stands in one chunk.
+func (b *Batch) addGroup(kind Kind, first int) {
+	for first < b.flows {
+		last := min(b.flows, first-first%chunkFlows+chunkFlows)
+		b.groups = append(b.groups, Group{Kind: kind, first: first, last: last})
+		first = last
+	}
 }
 
 // DropLast takes the last record out of the batch and returns how many flows it
@@ -198,17 +243,17 @@ func grow(flows []Flow, most int) []Flow {
 func (b *Batch) DropLast() int {
 	last := len(b.Records) - 1
 	r := &b.Records[last]
-	flows := len(b.flows)
+	flows := b.flows
 	if r.first < r.last {
 		flows = b.groups[r.first].first
 	}
-	n := len(b.flows) - flows
-	b.flows, b.groups, b.Records = b.flows[:flows], b.groups[:r.first], b.Records[:last]
+	n := b.flows - flows
+	b.flows, b.groups, b.Records = flows, b.groups[:r.first], b.Records[:last]
 	return n
 }
 
 // Len returns how many flows the batch holds.
-func (b *Batch) Len() int { return len(b.flows) }
+func (b *Batch) Len() int { return b.flows }
 
 // Groups returns the groups of a record of this batch, in the order of the blob.
 // They live until the batch is reset or decoded into again.
@@ -216,4 +261,7 @@ func (b *Batch) Groups(r *Record) []Group { return b.groups[r.first:r.last] }
 
 // Flows returns the flows of a group of this batch, in the order of the blob.
 // They live until the batch is reset or decoded into again.
-func (b *Batch) Flows(g *Group) []Flow { return b.flows[g.first:g.last] }
+func (b *Batch) Flows(g *Group) []Flow {
+	at := g.first % chunkFlows
+	return b.chunks[g.first/chunkFlows][at : at+g.last-g.first]
+}

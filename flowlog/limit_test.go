@@ -81,7 +81,7 @@ func TestTooLarge(t *testing.T) {
 			if held, most := len(d.w.buf), limit+minReadBytes+padBytes; held > most {
 				t.Errorf("the window grew to %d bytes, want at most %d", held, most)
 			}
-			if held, most := cap(b.flows), 2*limit/len(vnetTuple); held > most {
+			if held, most := len(b.chunks)*chunkFlows, max(2*limit/len(vnetTuple), chunkFlows); held > most {
 				t.Errorf("the batch grew to %d flows, want at most %d", held, most)
 			}
 			if held, most := cap(d.pending), 2*limit/len(`"garbage",`); held > most {

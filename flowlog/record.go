@@ -217,7 +217,7 @@ func (d *Decoder) tuples(kind Kind) error {
 		return err
 	}
 	w, b := &d.w, d.batch
-	before := len(b.flows)
+	before := b.flows
 	for first := true; ; first = false {
 		if ok, err := w.element(first); err != nil {
 			return err
@@ -231,10 +231,8 @@ func (d *Decoder) tuples(kind Kind) error {
 			return err
 		}
 	}
-	if n := len(b.flows) - before; n > 0 {
-		d.lost.Tuples += uint64(n)
-		b.groups = append(b.groups, Group{Kind: kind, first: before, last: len(b.flows)})
-	}
+	d.lost.Tuples += uint64(b.flows - before)
+	b.addGroup(kind, before)
 	return nil
 }
 
@@ -276,10 +274,8 @@ func (d *Decoder) slowTuple(kind Kind) error {
 	case reason != reasonNone:
 		d.reject(start, PieceTuple, reason)
 	case !w.dropping:
-		if len(d.batch.flows) == cap(d.batch.flows) {
-			d.batch.flows = grow(d.batch.flows, d.most)
-		}
-		d.batch.flows = append(d.batch.flows, f)
+		d.batch.room()[0] = f
+		d.batch.flows++
 	}
 	return nil
 }

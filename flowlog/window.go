@@ -33,7 +33,9 @@ type window struct {
 
 const (
 	windowBytes  = 256 << 10
+	largeBytes   = 2 << 20 // what it grows to first: a busy interface's minute
 	minReadBytes = 32 << 10
+	maxReadBytes = 128 << 10 // so that what was read is still in the cache when it is decoded
 )
 
 func (w *window) reset(r io.Reader, base int64) {
@@ -72,12 +74,12 @@ func (w *window) fill() error {
 			w.head = append(w.head[:0], w.buf[w.keep:min(w.keep+MaxQuoteBytes, w.end)]...)
 			return nil
 		}
-		grown := make([]byte, min(2*len(w.buf), w.limit+minReadBytes+padBytes))
+		grown := make([]byte, min(max(2*len(w.buf), largeBytes), w.limit+minReadBytes+padBytes))
 		copy(grown, w.buf[:w.end])
 		w.buf = grown
 	}
 	for range 100 {
-		n, err := w.r.Read(w.buf[w.end : len(w.buf)-padBytes])
+		n, err := w.r.Read(w.buf[w.end:min(w.end+maxReadBytes, len(w.buf)-padBytes)])
 		w.end += n
 		w.buf[w.end] = 0
 		if err != nil {
