@@ -16,12 +16,11 @@ import (
 // It is not safe for concurrent use.
 type Starts struct {
 	table []set
-	rest  map[uint64]stamp // flows whose set was full
-	over  []uint64         // a bit for each set: some of its flows are in rest
-	used  int              // flows in table and rest
-	limit int              // of len(table)
+	rest  map[hash]stamp // flows whose set was full
+	over  []uint64       // a bit for each set: some of its flows are in rest
+	used  int            // flows in table and rest
+	limit int            // of len(table)
 	seed  [2]uint64
-	asked uint64 // see Mark
 }
 
 // DefaultMaxFlows is how many live flows are remembered by default: 16 MiB.
@@ -32,27 +31,62 @@ const DefaultMaxFlows = 1 << 20
 // what comes later is another flow between the same ports.
 const maxGap = 60 * 60 * 1000
 
-// The table is an array of sets of five flows: a set is a cache line, so that a
-// look-up costs one miss. While the table is at most three eighths full, one flow
-// in a hundred or less finds its set full; those are kept in a map, so that none is
-// forgotten before the limit is reached. A flow is known by a 64-bit hash with a
-// seed of the process alone. With a million flows the chance that any two are mixed
-// up is one in 30 million, and then a start time is wrong, not a count.
-const ways = 5
+// The table is an array of sets of six flows: a set is a cache line, so that a
+// look-up costs one miss. While the table is less than half full, one flow in a
+// hundred or less finds its set full; those are kept in a map, so that none is
+// forgotten before the limit is reached.
+const ways = 6
 
 type set struct {
-	hashes [ways]uint64 // 0 is an empty place
-	times  [ways]stamp
+	tags  [ways]uint32 // 0 is an empty place
+	more  [ways]uint16 // of the flow's hash
+	times [ways]stamp
+	_     uint32
 }
 
-const firstSets = 1 << 12 // 256 KiB, which the processor's cache holds
+// hash is what a flow is known by: 60 bits, with a seed of the process alone, the upper
+// 32 of which are not all 0. The last twelve are not kept: in which set a flow is says
+// them. With a million flows the chance that any two are mixed up is one in two million,
+// and then a start time is wrong, not a count.
+type hash uint64
 
-// find returns the place of a hash in the set, or more than there are. Which place
-// it is nobody can foretell: so that no branch depends on it, all are compared.
-func (l *set) find(hash uint64) uint {
-	h := &l.hashes
-	here := one(h[0] == hash) | one(h[1] == hash)<<1 | one(h[2] == hash)<<2 | one(h[3] == hash)<<3 | one(h[4] == hash)<<4
-	return uint(bits.TrailingZeros(here))
+const (
+	impliedBits = 12
+	firstSets   = 1 << impliedBits // 256 KiB, which the processor's cache holds
+)
+
+func (h hash) tag() uint32 { return uint32(h >> 28) }
+
+func (h hash) more() uint16 { return uint16(h >> impliedBits) }
+
+// hashAt returns the hash of a flow in a set of a table that can grow.
+func (l *set) hashAt(place int, set int) hash {
+	return hash(l.tags[place])<<28 | hash(l.more[place])<<impliedBits | hash(set)&(firstSets-1)
+}
+
+// with returns a bit for each place with that tag. Which place it is nobody can
+// foretell: so that no branch depends on it, all are compared.
+func (l *set) with(tag uint32) uint {
+	t := &l.tags
+	return one(t[0] == tag) | one(t[1] == tag)<<1 | one(t[2] == tag)<<2 | one(t[3] == tag)<<3 | one(t[4] == tag)<<4 | one(t[5] == tag)<<5
+}
+
+// find returns the place of a flow in the set, or more than there are.
+func (l *set) find(h hash) int {
+	for here := l.with(h.tag()); here != 0; here &= here - 1 {
+		if i := bits.TrailingZeros(here); l.more[i] == h.more() {
+			return i
+		}
+	}
+	return ways
+}
+
+// empty returns a place without a flow, or more than there are.
+func (l *set) empty() int { return bits.TrailingZeros(l.with(0)) }
+
+// put writes a flow to a place.
+func (l *set) put(place int, h hash, now stamp) {
+	l.tags[place], l.more[place], l.times[place] = h.tag(), h.more(), now
 }
 
 // one returns 1 for true. The compiler makes no branch of it.
@@ -82,7 +116,7 @@ func NewStarts(maxFlows int) *Starts {
 
 // resize makes a new table of so many sets, a power of two.
 func (s *Starts) resize(sets int) {
-	s.table, s.rest, s.over = make([]set, sets), map[uint64]stamp{}, make([]uint64, (sets+63)/64)
+	s.table, s.rest, s.over = make([]set, sets), map[hash]stamp{}, make([]uint64, (sets+63)/64)
 }
 
 // Mark sets the start of each flow of a group, and remembers them. Flows must
@@ -94,39 +128,50 @@ func (s *Starts) Mark(target uint32, mac flowlog.MAC, flows []flowlog.Flow) {
 	copy(m[:], mac[:])
 	nic := mix(binary.LittleEndian.Uint64(m[:])^s.seed[0], uint64(target)^s.seed[1])
 	// The table does not fit into a processor's nearest caches. The sets of some
-	// flows are asked for at once, so that they are waited for together.
-	var hashes [16]uint64
-	for len(flows) > 0 {
-		some := flows[:min(len(flows), len(hashes))]
-		flows = flows[len(some):]
-		asked := uint64(0)
-		for i := range some {
-			hashes[i] = s.hash(nic, &some[i])
-			asked += s.table[hashes[i]&uint64(len(s.table)-1)].hashes[0]
-		}
-		s.asked = asked // else the compiler would not ask
+	// flows are asked for while those before them are visited.
+	var now, next [askedAtOnce]hash
+	n := s.ask(&now, nic, flows)
+	for n > 0 {
+		some := flows[:n]
+		flows = flows[n:]
+		n = s.ask(&next, nic, flows)
 		for i := range some {
 			f := &some[i]
 			f.Start = f.Time
 			if f.Denied || f.State == flowlog.StateNone {
 				continue
 			}
-			if gap, known := s.visit(hashes[i], stamp(f.Time), f.State == flowlog.End); known && f.State != flowlog.Begin {
+			if gap, known := s.visit(now[i], stamp(f.Time), f.State == flowlog.End); known && f.State != flowlog.Begin {
 				f.Start -= gap
 			}
 		}
+		now, next = next, now
 	}
+}
+
+// askedAtOnce is how many sets a processor can wait for at the same time, about.
+const askedAtOnce = 16
+
+// ask sets hashes to those of the first of the flows, and asks for their sets. It
+// returns how many those are.
+func (s *Starts) ask(hashes *[askedAtOnce]hash, nic uint64, flows []flowlog.Flow) int {
+	flows = flows[:min(len(flows), len(hashes))]
+	for i := range flows {
+		hashes[i] = s.hash(nic, &flows[i])
+	}
+	prefetch(s.table, hashes)
+	return len(flows)
 }
 
 // visit returns how long ago a flow was last seen, if that can be when its
 // counters began, and remembers now instead, or forgets the flow if it ends.
-func (s *Starts) visit(hash uint64, now stamp, ends bool) (gap int64, known bool) {
-	at := hash & uint64(len(s.table)-1)
+func (s *Starts) visit(h hash, now stamp, ends bool) (gap int64, known bool) {
+	at := uint64(h) & uint64(len(s.table)-1)
 	line := &s.table[at]
-	if i := line.find(hash); i < ways {
+	if i := line.find(h); i < ways {
 		ago := now.since(line.times[i])
 		if ends {
-			line.hashes[i] = 0
+			line.tags[i] = 0
 			s.used--
 		} else if newer(ago) {
 			line.times[i] = now
@@ -134,19 +179,19 @@ func (s *Starts) visit(hash uint64, now stamp, ends bool) (gap int64, known bool
 		return plausible(ago)
 	}
 	if s.over[at/64]>>(at%64)&1 != 0 {
-		if last, ok := s.rest[hash]; ok {
+		if last, ok := s.rest[h]; ok {
 			ago := now.since(last)
 			if ends {
-				delete(s.rest, hash)
+				delete(s.rest, h)
 				s.used--
 			} else if newer(ago) {
-				s.rest[hash] = now
+				s.rest[h] = now
 			}
 			return plausible(ago)
 		}
 	}
 	if !ends {
-		s.remember(hash, line, now)
+		s.remember(h, line, now)
 	}
 	return 0, false
 }
@@ -166,26 +211,26 @@ func plausible(ago int32) (gap int64, ok bool) {
 // remember stores a new flow: in an empty place of its set, or else in the map,
 // or else, when there may be no more flows, in the place of the one of its set that
 // was quiet longest.
-func (s *Starts) remember(hash uint64, line *set, now stamp) {
+func (s *Starts) remember(h hash, line *set, now stamp) {
 	mayGrow := len(s.table) < s.limit
-	i := line.find(0)
+	i := line.empty()
 	switch {
 	case i < ways:
-		line.hashes[i], line.times[i] = hash, now
+		line.put(i, h, now)
 		s.used++
 	case mayGrow || len(s.rest) < s.limit*ways/64:
-		s.keep(hash, now)
+		s.keep(h, now)
 		s.used++
 	default:
 		i = 0
-		for k := range uint(ways) {
+		for k := range ways {
 			if now.since(line.times[k]) > now.since(line.times[i]) {
 				i = k
 			}
 		}
-		line.hashes[i], line.times[i] = hash, now
+		line.put(i, h, now)
 	}
-	if mayGrow && s.used*8 > len(s.table)*ways*3 {
+	if mayGrow && s.used*24 > len(s.table)*ways*11 {
 		s.grow()
 	}
 }
@@ -195,46 +240,51 @@ func (s *Starts) grow() {
 	old, rest := s.table, s.rest
 	s.resize(2 * len(old))
 	for i := range old {
-		for k, hash := range old[i].hashes {
-			if hash != 0 {
-				s.move(hash, old[i].times[k])
+		for k, tag := range old[i].tags {
+			if tag != 0 {
+				s.move(old[i].hashAt(k, i), old[i].times[k])
 			}
 		}
 	}
-	for hash, time := range rest {
-		s.move(hash, time)
+	for h, time := range rest {
+		s.move(h, time)
 	}
 }
 
 // move puts a flow into the table that has just grown.
-func (s *Starts) move(hash uint64, time stamp) {
-	line := &s.table[hash&uint64(len(s.table)-1)]
-	if i := line.find(0); i < ways {
-		line.hashes[i], line.times[i] = hash, time
+func (s *Starts) move(h hash, time stamp) {
+	line := &s.table[uint64(h)&uint64(len(s.table)-1)]
+	if i := line.empty(); i < ways {
+		line.put(i, h, time)
 		return
 	}
-	s.keep(hash, time)
+	s.keep(h, time)
 }
 
 // keep stores a flow outside of the table.
-func (s *Starts) keep(hash uint64, time stamp) {
-	at := hash & uint64(len(s.table)-1)
+func (s *Starts) keep(h hash, time stamp) {
+	at := uint64(h) & uint64(len(s.table)-1)
 	s.over[at/64] |= 1 << (at % 64)
-	s.rest[hash] = time
+	s.rest[h] = time
 }
 
-// hash returns the hash of a flow's key: interface, addresses, ports and
-// protocol. It is never 0.
-func (s *Starts) hash(nic uint64, f *flowlog.Flow) uint64 {
+// hash returns the hash of a flow's key: interface, addresses, ports and protocol.
+func (s *Starts) hash(nic uint64, f *flowlog.Flow) hash {
 	rest := nic ^ (uint64(f.Protocol)<<32 | uint64(f.SourcePort)<<16 | uint64(f.DestinationPort))
-	if !f.IPv6 {
+	var h uint64
+	if f.IPv6 {
+		hi, lo := f.Source.Words()
+		h = mix(hi^s.seed[0], lo^rest)
+		hi, lo = f.Destination.Words()
+		h = mix(hi^h, lo^s.seed[1])
+	} else {
 		pair := uint64(f.Source.V4())<<32 | uint64(f.Destination.V4())
-		return max(mix(pair^s.seed[0], rest), 1)
+		h = mix(pair^s.seed[0], rest)
 	}
-	hi, lo := f.Source.Words()
-	h := mix(hi^s.seed[0], lo^rest)
-	hi, lo = f.Destination.Words()
-	return max(mix(hi^h, lo^s.seed[1]), 1)
+	if h>>32 == 0 {
+		h |= 1 << 32
+	}
+	return hash(h >> 4)
 }
 
 // mix folds the 128-bit product of its arguments.

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -171,11 +172,11 @@ func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 func TestStartsOfOneSet(t *testing.T) {
 	s := NewStarts(1 << 20)
 	const n = 3 * ways
-	hash := func(i int) uint64 { return uint64(i+1)<<40 | 77 }
+	flow := func(i int) hash { return hash(1+i%2)<<28 | hash(i+1)<<20 | 77 } // three of a tag in the set
 	visit := func(now stamp, ends bool, ago int64) {
 		t.Helper()
 		for i := range n {
-			if gap, known := s.visit(hash(i), now, ends); gap != ago || known != (ago > 0) {
+			if gap, known := s.visit(flow(i), now, ends); gap != ago || known != (ago > 0) {
 				t.Errorf("at %d flow %d was seen %d ago (%v), want %d", now, i, gap, known, ago)
 			}
 		}
@@ -197,8 +198,8 @@ func TestStartsOfOneSet(t *testing.T) {
 func TestStartsIsBounded(t *testing.T) {
 	s := NewStarts(1000)
 	s.Mark(0, flowlog.MAC{1}, manyFlows(100_000, flowlog.Begin, 100))
-	if len(s.table) != 256 || len(s.rest) != 20 || s.used != 1280+20 {
-		t.Errorf("%d sets and %d flows beside them, %d flows in all; want 256 full ones and 20", len(s.table), len(s.rest), s.used)
+	if len(s.table) != 256 || len(s.rest) != 24 || s.used != 256*ways+24 {
+		t.Errorf("%d sets and %d flows beside them, %d flows in all; want 256 full ones and 24", len(s.table), len(s.rest), s.used)
 	}
 	// The youngest are the ones that stay.
 	late := named("x")
@@ -263,4 +264,17 @@ func oneFlow(id int, state flowlog.State, time int64) []flowlog.Flow {
 	f.SourcePort, f.DestinationPort = uint16(id), uint16(id>>8)
 	f.State, f.Time = state, time
 	return []flowlog.Flow{f}
+}
+
+// TestSetIsACacheLine: the routines that ask for sets count on these numbers.
+func TestSetIsACacheLine(t *testing.T) {
+	if size := unsafe.Sizeof(set{}); size != 64 || askedAtOnce != 16 {
+		t.Errorf("a set has %d bytes, and %d are asked for at once; prefetch_*.s wants 64 and 16", size, askedAtOnce)
+	}
+	s := NewStarts(1 << 20)
+	var hashes [askedAtOnce]hash
+	for i := range hashes {
+		hashes[i] = ^hash(i)
+	}
+	prefetch(s.table, &hashes) // what is asked for must be in the table, but nobody can see that
 }
