@@ -18,9 +18,13 @@ const batchRecords = 512
 // is decoded before it has left.
 const giantFlows = 64 << 10
 
-// batchCount is how many batches a reader has, which bounds what is in memory when
-// a collector is slow.
-const batchCount = 4
+// A reader waits for its lanes when so many batches or flows of it are with them,
+// which bounds what is in memory. Fewer would have reader and lanes wait for each
+// other more often, which takes more time than it seems: who waited has to be woken.
+const (
+	batchCount  = 16
+	flowsAtOnce = 56 << 10
+)
 
 // batch is what goes from the reader to the lanes: some records of one blob.
 // Lanes only read it.
@@ -33,10 +37,18 @@ type batch struct {
 	strand uint32       // of the blob: what is of others may be older or younger
 	lanes  atomic.Int32 // that are not done with it yet
 
-	home chan<- *batch // where it waits to be filled again; a service has one place for all
+	home   chan<- *batch // see goHome; a service has one for all
+	weight int           // its flows, of those that a reader has away
 
 	// Of a service only:
 	id       uint64        // ascends in the order in which lanes get batches
 	progress progress      // how far this batch brings its blob
 	gone     chan struct{} // closed when the batch, a giant one, is free again; or nil
+}
+
+// goHome makes a batch wait to be filled again. It is empty then: what it held has
+// just been in a cache, and whoever decodes next takes it.
+func (bt *batch) goHome() {
+	bt.Reset()
+	bt.home <- bt
 }

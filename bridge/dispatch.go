@@ -142,8 +142,7 @@ func (s *Service) release(bt *batch) {
 	}
 	if gone := bt.gone; gone != nil {
 		bt.gone = nil
-		bt.Reset() // which gives back what a giant took
-		close(gone)
+		defer close(gone)
 	}
-	s.free <- bt
+	bt.goHome()
 }

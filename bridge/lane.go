@@ -48,7 +48,7 @@ func (l *lane) run(ctx context.Context, failed func(error)) error {
 				fail(l.export(ctx, l.session, bt))
 			}
 			if bt.lanes.Add(-1) == 0 {
-				bt.home <- bt
+				bt.goHome()
 			}
 			idle.Reset(linger)
 		case <-idle.C:

@@ -28,8 +28,11 @@ type reading struct {
 // wait for an earlier blob's end must not be what its reader waits for.
 type blobReader struct {
 	bridge  *Bridge
-	free    chan *batch
 	decoder *flowlog.Decoder
+
+	idle []*batch    // the last one was used last
+	free chan *batch // are idle when take has looked
+	away int         // flows in batches that are neither
 }
 
 // readAll decodes the deltas, several at once, and hands them on in order. Only
@@ -61,7 +64,7 @@ func (b *Bridge) readAll(ctx context.Context, deltas []*source.Delta, readings c
 	for range count {
 		rd := &blobReader{bridge: b, free: make(chan *batch, batchCount), decoder: flowlog.NewDecoder(nil, 0, flowlog.Options{})}
 		for range batchCount {
-			rd.free <- &batch{home: rd.free}
+			rd.idle = append(rd.idle, &batch{home: rd.free})
 		}
 		group.Go(func() error {
 			for r := range next {
@@ -103,13 +106,10 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 		b.summary.Read.Add(dec.Stats())
 	}()
 	for {
-		var bt *batch
-		select {
-		case bt = <-rd.free:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		bt, err := rd.take(ctx)
+		if err != nil {
+			return err
 		}
-		bt.Reset()
 		bt.mac, bt.shifts = mac, bt.shifts[:0]
 		decodeErr := error(nil)
 		for decodeErr == nil && bt.Len() < batchFlows && len(bt.Records) < batchRecords {
@@ -129,16 +129,11 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 				break
 			}
 		}
-		giant := bt.Len() > giantFlows
 		if bt.Len() == 0 {
-			rd.free <- bt
+			bt.goHome()
 		} else {
+			rd.lend(bt, bt.Len())
 			in.decoded <- bt // never full: there are no more batches than it holds
-		}
-		if giant {
-			if err := rd.settle(ctx); err != nil {
-				return err
-			}
 		}
 		switch {
 		case decodeErr == nil:
@@ -153,21 +148,29 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 	}
 }
 
-// settle returns when all batches have left.
-func (rd *blobReader) settle(ctx context.Context) error {
-	var all [batchCount]*batch
-	for i := range all {
+// take returns a batch that can be filled, when there are few enough flows with the
+// lanes.
+func (rd *blobReader) take(ctx context.Context) (*batch, error) {
+	for len(rd.idle) == 0 || rd.away > flowsAtOnce {
 		select {
-		case all[i] = <-rd.free:
-			all[i].Reset() // which gives back what a giant took
+		case bt := <-rd.free:
+			rd.away -= bt.weight
+			bt.weight = 0
+			rd.idle = append(rd.idle, bt)
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
-	for _, bt := range all {
-		rd.free <- bt
-	}
-	return nil
+	last := len(rd.idle) - 1
+	bt := rd.idle[last]
+	rd.idle = rd.idle[:last]
+	return bt, nil
+}
+
+// lend notes that a batch of so many flows goes to the lanes.
+func (rd *blobReader) lend(bt *batch, flows int) {
+	bt.weight = flows
+	rd.away += flows
 }
 
 func (b *Bridge) failed(ctx context.Context, in *reading, err error) {

@@ -31,7 +31,7 @@ func numbered(first, count int) string {
 // than the readers have batches for.
 func TestBlobsAreReadBesideEachOther(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	const blobs, each = 10, 3 * batchCount * batchRecords
+	const blobs, each = 7, (batchCount + 1) * batchRecords
 	second := make(chan struct{})
 	var deltas []*source.Delta
 	for i := range blobs {
@@ -63,6 +63,35 @@ func TestBlobsAreReadBesideEachOther(t *testing.T) {
 	})
 	if next != blobs*each {
 		t.Errorf("%d records, want %d", next, blobs*each)
+	}
+}
+
+// TestFlowsAtOnce: a reader waits while more flows of it are with the lanes than it may
+// have there, also if all of them are in one batch.
+func TestFlowsAtOnce(t *testing.T) {
+	for _, sizes := range [][]int{{flowsAtOnce + 1}, {flowsAtOnce, 1}, {10 * flowsAtOnce}} {
+		rd := &blobReader{free: make(chan *batch, batchCount)}
+		for range batchCount {
+			rd.idle = append(rd.idle, &batch{home: rd.free})
+		}
+		var away []*batch
+		for _, n := range sizes {
+			bt, err := rd.take(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			rd.lend(bt, n)
+			away = append(away, bt)
+		}
+		ended, end := context.WithCancel(t.Context())
+		end()
+		if bt, err := rd.take(ended); bt != nil || !errors.Is(err, context.Canceled) {
+			t.Errorf("%v flows are away, and yet there is a batch, or error %v", sizes, err)
+		}
+		away[0].goHome()
+		if bt, err := rd.take(t.Context()); bt == nil || err != nil {
+			t.Errorf("the first of %v flows are back, and yet there is no batch: %v", sizes, err)
+		}
 	}
 }
 

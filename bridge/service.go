@@ -159,7 +159,7 @@ func NewService(cfg ServiceConfig) (*Service, error) {
 		numbers: newNumbering(cfg.Interfaces, cfg.Domains, cfg.Names, cfg.Inventory),
 	}
 	for range count {
-		s.free <- new(batch)
+		s.free <- &batch{home: s.free}
 	}
 	for range cfg.Readers {
 		s.reading <- flowlog.NewDecoder(nil, 0, flowlog.Options{})
@@ -281,7 +281,6 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 		if stopped {
 			return cursor, context.Cause(ctx)
 		}
-		bt.Reset()
 		bt.mac, bt.strand = mac, d.Strand
 		var decodeErr error
 		for bt.Len() < batchFlows && len(bt.Records) < batchRecords {
@@ -309,7 +308,7 @@ func (s *Service) read(ctx context.Context, from int, d *source.Delta) (cursor s
 			bt.progress.cursor.ETag = d.Info.ETag
 			s.decoded <- bt
 		case !moved:
-			s.free <- bt
+			bt.goHome()
 		default:
 			cursor.Offset = dec.Offset()
 			cursor.Tail = bytes.Clone(dec.Tail())
