@@ -33,7 +33,7 @@ type window struct {
 
 const (
 	windowBytes  = 256 << 10
-	largeBytes   = 2 << 20 // what it grows to first: a busy interface's minute
+	largeBytes   = 4 << 20 // what it grows to first; only what a record fills of it is ever touched
 	minReadBytes = 32 << 10
 	maxReadBytes = 128 << 10 // so that what was read is still in the cache when it is decoded
 )
@@ -60,7 +60,9 @@ func (w *window) fill() error {
 	if w.dropping {
 		w.keep = w.pos
 	}
-	if free := len(w.buf) - padBytes - w.end; free < minReadBytes && w.keep > 0 {
+	// What is kept moves to the front as soon as that costs little, not only when
+	// there is no room behind it: the front is in the cache.
+	if free := len(w.buf) - padBytes - w.end; w.keep > 0 && (free < minReadBytes || w.end-w.keep <= w.keep) {
 		n := copy(w.buf, w.buf[w.keep:w.end])
 		w.base += int64(w.keep)
 		w.pos -= w.keep
