@@ -133,11 +133,19 @@ func fastTuple(kind Kind, b text, r uint64, m *marks, f *Flow) (uint64, bool) {
 	}
 	last := before
 	if end := first(marked); b.at(end) == '.' {
-		var source, destination, bad1, bad2 uint32
-		source, last, marked, bad1 = address4(b, last, marked)
-		destination, last, marked, bad2 = address4(b, last, marked)
-		if bad1|bad2 != 0 {
-			return 0, false
+		var source, destination uint32
+		if vectorAddresses {
+			if source, destination, last = addresses4(b, marked); last == 0 {
+				return 0, false
+			}
+			marked &= -(2 << last)
+		} else {
+			var bad1, bad2 uint32
+			source, last, marked, bad1 = address4(b, last, marked)
+			destination, last, marked, bad2 = address4(b, last, marked)
+			if bad1|bad2 != 0 {
+				return 0, false
+			}
 		}
 		f.Source, f.Destination, f.IPv6 = ipaddr.From4(source), ipaddr.From4(destination), false
 	} else {

@@ -191,9 +191,17 @@ func TestDroppingEdges(t *testing.T) {
 }
 
 // TestLargerThanWindow reads a record of some 3 MiB, for which the window has to
-// grow, and small ones around it.
+// grow, and small ones around it; then one of some 6 MiB, for which it has to grow
+// more than it is kept for.
 func TestLargerThanWindow(t *testing.T) {
-	tuples := make([]string, 3<<20/len(vnetTuple))
+	for _, size := range []int{3 << 20, 6 << 20} {
+		testLargerThanWindow(t, size)
+	}
+}
+
+func testLargerThanWindow(t *testing.T, recordBytes int) {
+	t.Helper()
+	tuples := make([]string, recordBytes/len(vnetTuple))
 	for i := range tuples {
 		tuples[i] = strings.Replace(vnetTuple, "23956", fmt.Sprint(1000+i%60000), 1)
 	}
@@ -209,8 +217,12 @@ func TestLargerThanWindow(t *testing.T) {
 		if held := len(d.w.buf); held > 4*len(large) {
 			t.Errorf("the window grew to %d bytes for a record of %d", held, len(large))
 		}
-		if d.Reset(strings.NewReader(""), 0); len(d.w.buf) != windowBytes+padBytes {
-			t.Errorf("after a Reset the window has %d bytes", len(d.w.buf))
+		want := len(d.w.buf)
+		if recordBytes > largeBytes {
+			want = windowBytes + padBytes
+		}
+		if d.Reset(strings.NewReader(""), 0); len(d.w.buf) != want || want > largeBytes+padBytes {
+			t.Errorf("after a Reset the window has %d bytes, want %d", len(d.w.buf), want)
 		}
 	}
 }

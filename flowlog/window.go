@@ -40,7 +40,7 @@ const (
 
 func (w *window) reset(r io.Reader, base int64) {
 	buf := w.buf
-	if len(buf) != windowBytes+padBytes {
+	if len(buf) == 0 || len(buf) > largeBytes+padBytes {
 		buf = make([]byte, windowBytes+padBytes)
 	}
 	buf[0] = 0
