@@ -23,6 +23,11 @@ type numbering struct {
 	fresh   []flowlog.MAC // of the batches that are numbered now
 	seen    map[point]struct{}
 
+	// What was looked up last is looked up again: a record has several groups.
+	lastMAC   flowlog.MAC
+	lastIndex uint32 // 0 is none
+	lastSeen  point
+
 	byState    [StateCount]uint64 // tuples
 	interfaces map[uint32]flowlog.MAC
 	domains    map[uint32]string // the targets, by observation domain
@@ -62,7 +67,7 @@ func (n *numbering) number(batches ...*batch) error {
 				if g.MAC == (flowlog.MAC{}) {
 					g.MAC = bt.mac
 				}
-				if _, known := n.indexes[g.MAC]; !known {
+				if n.index(g.MAC) == 0 {
 					n.fresh = append(n.fresh, g.MAC)
 				}
 			}
@@ -81,6 +86,14 @@ func (n *numbering) number(batches ...*batch) error {
 		n.indexes[mac], n.interfaces[index] = index, mac
 	}
 	return nil
+}
+
+// index returns the index of an interface, or 0 if it has none yet.
+func (n *numbering) index(mac flowlog.MAC) uint32 {
+	if n.lastIndex == 0 || mac != n.lastMAC {
+		n.lastMAC, n.lastIndex = mac, n.indexes[mac]
+	}
+	return n.lastIndex
 }
 
 // keepOrigins is how many origins a batch keeps room for (300 bytes each).
@@ -103,7 +116,7 @@ func (n *numbering) complete(bt *batch) {
 			g := &groups[k]
 			bt.origins = append(bt.origins, convert.Origin{})
 			o := &bt.origins[len(bt.origins)-1]
-			n.origins.Fill(o, r, g, n.indexes[g.MAC])
+			n.origins.Fill(o, r, g, n.index(g.MAC))
 			n.meet(o)
 			flows := bt.Flows(g)
 			n.starts.Mark(o.Context.VRF^bt.strand*strands, g.MAC, flows)
@@ -121,6 +134,10 @@ const strands = 0x9E3779B9
 func (n *numbering) meet(o *convert.Origin) {
 	c := &o.Context
 	p := point{o.Domain, o.Interface, c.VRF}
+	if p == n.lastSeen {
+		return
+	}
+	n.lastSeen = p
 	if _, known := n.seen[p]; known {
 		return
 	}

@@ -117,6 +117,12 @@ func NewStarts(maxFlows int) *Starts {
 // resize makes a new table of so many sets, a power of two.
 func (s *Starts) resize(sets int) {
 	s.table, s.rest, s.over = make([]set, sets), map[hash]stamp{}, make([]uint64, (sets+63)/64)
+	// Every page is going to be touched. One that is read first and written then costs
+	// the kernel's work twice.
+	const page = 4096 / 64 // sets; larger pages are no harm
+	for i := 0; i < sets; i += page {
+		s.table[i].times[0] = 0
+	}
 }
 
 // Mark sets the start of each flow of a group, and remembers them. Flows must
