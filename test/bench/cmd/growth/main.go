@@ -102,9 +102,7 @@ func (r replay) repeat(ctx context.Context, times int, from *stream, files ...st
 	if from != nil {
 		args = append(args, "-")
 	}
-	var walls, processors []float64
-	var peaks []int64
-	var c cost
+	var all []cost
 	for range times {
 		var result bench.Result
 		var said []byte
@@ -120,13 +118,22 @@ func (r replay) repeat(ctx context.Context, times int, from *stream, files ...st
 		if err := json.Unmarshal(said, &result.Summary); err != nil {
 			return cost{}, fmt.Errorf("decode summary: %w", err)
 		}
-		if c.tuples = result.Tuples; from != nil && c.tuples != from.made.Tuples {
-			return cost{}, fmt.Errorf("%d of %d tuples were read", c.tuples, from.made.Tuples)
+		if from != nil && result.Tuples != from.made.Tuples {
+			return cost{}, fmt.Errorf("%d of %d tuples were read", result.Tuples, from.made.Tuples)
 		}
-		walls, processors, peaks = append(walls, result.Wall.Seconds()), append(processors, result.Processor.Seconds()), append(peaks, result.PeakRSSBytes)
+		all = append(all, cost{result.Tuples, result.Wall.Seconds(), result.Processor.Seconds(), result.PeakRSSBytes})
 	}
-	c.wall, c.processor, c.peak = bench.Median(walls), bench.Median(processors), bench.Median(peaks)
-	return c, nil
+	return medians(all), nil
+}
+
+// medians returns those of what replays of the same tuples took.
+func medians(all []cost) cost {
+	var walls, processors []float64
+	var peaks []int64
+	for _, c := range all {
+		walls, processors, peaks = append(walls, c.wall), append(processors, c.processor), append(peaks, c.peak)
+	}
+	return cost{all[0].tuples, bench.Median(walls), bench.Median(processors), bench.Median(peaks)}
 }
 
 // hour is when all flow logs begin.
@@ -219,7 +226,9 @@ func blobs(ctx context.Context, o options, r replay, start cost, dir string, out
 	return nil
 }
 
-// collectors sends the same hour to more and more collectors.
+// collectors sends the same hour to more and more collectors. How many those are takes
+// turns: what each adds is a small difference of large numbers, which are to have the
+// same noise in them.
 func collectors(ctx context.Context, o options, r replay, start cost, dir string, out io.Writer) error {
 	load := bench.Load{Kind: "vnet", Minutes: 60, TuplesPerMinute: 16667}
 	files, err := load.Generate(ctx, r.product, filepath.Join(dir, "collectors"))
@@ -231,26 +240,35 @@ func collectors(ctx context.Context, o options, r replay, start cost, dir string
 	}
 	fmt.Fprint(out, "\none interface's hour, to more and more collectors\n\n")
 	table := bench.NewTable(0, "collectors", "tuples", "processor time", "for a tuple", "more than with one less", "time", "peak memory")
-	before := 0.0
-	for n := 1; n <= 4; n++ {
-		if n > 1 {
-			addr, sink, err := bench.Sink()
-			if err != nil {
-				return err
-			}
-			defer sink.Close()
-			r.collectors = append(r.collectors, addr)
-		}
-		c, err := r.repeat(ctx, 2*o.runs, nil, files...)
+	const most = 4
+	addrs := r.collectors
+	for len(addrs) < most {
+		addr, sink, err := bench.Sink()
 		if err != nil {
 			return err
 		}
-		added := "-"
-		if n > 1 {
+		defer sink.Close()
+		addrs = append(addrs, addr)
+	}
+	var costs [most][]cost
+	for range 4 * o.runs {
+		for i := range costs {
+			r.collectors = addrs[:i+1]
+			c, err := r.repeat(ctx, 1, nil, files...)
+			if err != nil {
+				return err
+			}
+			costs[i] = append(costs[i], c)
+		}
+	}
+	before := 0.0
+	for i := range costs {
+		c, added := medians(costs[i]), "-"
+		if i > 0 {
 			added = fmt.Sprintf("%.0f ns", c.net(start)-before)
 		}
 		before = c.net(start)
-		table.Row(strconv.Itoa(n), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
+		table.Row(strconv.Itoa(i+1), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
 			fmt.Sprintf("%.0f ns", before), added, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
 	}
 	table.Write(out)
