@@ -8,6 +8,7 @@ package flowlog
 
 import (
 	"sync"
+	"unsafe"
 
 	"flow2ipfix/internal/ipaddr"
 )
@@ -195,12 +196,24 @@ var spare struct {
 // garbage collector's.
 const keepChunks = 128
 
+// newChunk makes a chunk and writes to each of its pages. Whoever uses a flow first does
+// not: Go has it read, to see that it is there, and a page that is read first and
+// written then costs the kernel's work twice.
+func newChunk() *chunk {
+	c := new(chunk)
+	const page = 4096 / int(unsafe.Sizeof(Flow{})) // flows; larger pages are no harm
+	for i := 0; i < len(c); i += page {
+		c[i].Time = 0
+	}
+	return c
+}
+
 func takeChunk() *chunk {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
 	last := len(spare.chunks) - 1
 	if last < 0 {
-		return new(chunk)
+		return newChunk()
 	}
 	c := spare.chunks[last]
 	spare.chunks = spare.chunks[:last]
