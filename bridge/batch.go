@@ -18,12 +18,15 @@ const batchRecords = 512
 // is decoded before it has left.
 const giantFlows = 64 << 10
 
-// A reader waits for its lanes when so many batches or flows of it are with them,
-// which bounds what is in memory. Fewer would have reader and lanes wait for each
-// other more often, which takes more time than it seems: who waited has to be woken.
+// A reader waits for its lanes when so many batches of it are with them, or more flows
+// than three of its largest batches have, but not less than some nor more than many.
+// That bounds what is in memory. With fewer, reader and lanes would wait for each other
+// more often, which takes more time than it seems, since who waited has to be woken;
+// with more, more memory is touched for the first time.
 const (
-	batchCount  = 16
-	flowsAtOnce = 56 << 10
+	batchCount = 16
+	someFlows  = 32 << 10
+	manyFlows  = 96 << 10 // 9 MiB
 )
 
 // batch is what goes from the reader to the lanes: some records of one blob.

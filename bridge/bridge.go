@@ -211,8 +211,8 @@ func (b *Bridge) Run(ctx context.Context, deltas []*source.Delta) (*Summary, err
 
 var errAllFailed = errors.New("all lanes have failed")
 
-// dispatch hands on what several readers have decoded beside each other, blob by
-// blob.
+// dispatch completes decoded batches and hands them to every lane, blob by blob.
+// It has a goroutine of its own so that a second core has more to do.
 func (b *Bridge) dispatch(ctx context.Context, readings <-chan *reading) error {
 	for r := range readings {
 		close(r.turn)
@@ -220,24 +220,16 @@ func (b *Bridge) dispatch(ctx context.Context, readings <-chan *reading) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err := b.hand(bt); err != nil {
+			b.Progress.Tuples.Add(uint64(bt.Len()))
+			if err := b.numbers.number(bt); err != nil {
 				return err
 			}
+			b.numbers.complete(bt)
+			bt.lanes.Store(int32(len(b.lanes)))
+			for _, l := range b.lanes {
+				l.in <- bt // never full: it holds all batches there are
+			}
 		}
-	}
-	return nil
-}
-
-// hand completes a batch and hands it to every lane. One goroutine does that.
-func (b *Bridge) hand(bt *batch) error {
-	b.Progress.Tuples.Add(uint64(bt.Len()))
-	if err := b.numbers.number(bt); err != nil {
-		return err
-	}
-	b.numbers.complete(bt)
-	bt.lanes.Store(int32(len(b.lanes)))
-	for _, l := range b.lanes {
-		l.in <- bt // never full: it holds all batches there are
 	}
 	return nil
 }

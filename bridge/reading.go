@@ -33,6 +33,7 @@ type blobReader struct {
 	idle []*batch    // the last one was used last
 	free chan *batch // are idle when take has looked
 	away int         // flows in batches that are neither
+	most int         // flows in a batch so far
 }
 
 // readAll decodes the deltas, several at once, and hands them on in order. Only
@@ -151,7 +152,7 @@ func (rd *blobReader) read(ctx context.Context, in *reading) error {
 // take returns a batch that can be filled, when there are few enough flows with the
 // lanes.
 func (rd *blobReader) take(ctx context.Context) (*batch, error) {
-	for len(rd.idle) == 0 || rd.away > flowsAtOnce {
+	for len(rd.idle) == 0 || rd.away > min(max(3*rd.most, someFlows), manyFlows) {
 		select {
 		case bt := <-rd.free:
 			rd.away -= bt.weight
@@ -171,6 +172,7 @@ func (rd *blobReader) take(ctx context.Context) (*batch, error) {
 func (rd *blobReader) lend(bt *batch, flows int) {
 	bt.weight = flows
 	rd.away += flows
+	rd.most = max(rd.most, flows)
 }
 
 func (b *Bridge) failed(ctx context.Context, in *reading, err error) {

@@ -69,7 +69,8 @@ func TestBlobsAreReadBesideEachOther(t *testing.T) {
 // TestFlowsAtOnce: a reader waits while more flows of it are with the lanes than it may
 // have there, also if all of them are in one batch.
 func TestFlowsAtOnce(t *testing.T) {
-	for _, sizes := range [][]int{{flowsAtOnce + 1}, {flowsAtOnce, 1}, {10 * flowsAtOnce}} {
+	const some, many = someFlows, manyFlows
+	for _, sizes := range [][]int{{many + 1}, {many, 1}, {10 * many}, {some / 4, some / 4, some / 4, some / 4, 1}, {some / 2, some / 2, some / 2, 1}} {
 		rd := &blobReader{free: make(chan *batch, batchCount)}
 		for range batchCount {
 			rd.idle = append(rd.idle, &batch{home: rd.free})
@@ -90,7 +91,7 @@ func TestFlowsAtOnce(t *testing.T) {
 		}
 		away[0].goHome()
 		if bt, err := rd.take(t.Context()); bt == nil || err != nil {
-			t.Errorf("the first of %v flows are back, and yet there is no batch: %v", sizes, err)
+			t.Errorf("the first %d flows are back of %v, and yet there is no batch: %v", sizes[0], sizes, err)
 		}
 	}
 }

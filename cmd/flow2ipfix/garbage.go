@@ -14,6 +14,6 @@ func collectLater() {
 		return
 	}
 	debug.SetGCPercent(400)
-	type first struct{ _ *int } // not so small that it is kept for others' sake
+	type first struct{ _ *int } // something tiny without a pointer might outlive the first collection
 	runtime.AddCleanup(new(first), func(int) { debug.SetGCPercent(100) }, 0)
 }
