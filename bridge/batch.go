@@ -14,15 +14,15 @@ const batchFlows = 2048
 // batchRecords bounds a batch of records that hold next to no flows.
 const batchRecords = 512
 
-// giantFlows is how many flows make a batch so large (6 MiB) that no second one
-// is decoded before it has left.
+// giantFlows is how many flows make a batch so large (6 MiB) that a reader of a service
+// decodes no second one before it has left.
 const giantFlows = 64 << 10
 
-// A reader waits for its lanes when so many batches of it are with them, or more flows
-// than three of its largest batches have, but not less than some nor more than many.
-// That bounds what is in memory. With fewer, reader and lanes would wait for each other
-// more often, which takes more time than it seems, since who waited has to be woken;
-// with more, more memory is touched for the first time.
+// A reader of a replay waits for its lanes when batchCount batches of it are with them,
+// or more flows than three of its largest batches have: than someFlows at least, and
+// manyFlows at most. That bounds what is in memory. With fewer, reader and lanes would
+// wait for each other more often, which takes more time than it seems, since who waited
+// has to be woken; with more, more memory is touched for the first time.
 const (
 	batchCount = 16
 	someFlows  = 32 << 10

@@ -30,10 +30,10 @@ type blobReader struct {
 	bridge  *Bridge
 	decoder *flowlog.Decoder
 
-	idle []*batch    // the last one was used last
-	free chan *batch // are idle when take has looked
-	away int         // flows in batches that are neither
-	most int         // flows in a batch so far
+	idle []*batch    // a stack: those that can be filled
+	free chan *batch // those that have come back from the lanes since take looked
+	away int         // flows in batches that are in neither
+	most int         // flows in the largest batch so far
 }
 
 // readAll decodes the deltas, several at once, and hands them on in order. Only

@@ -23,7 +23,8 @@ type Starts struct {
 	seed  [2]uint64
 }
 
-// DefaultMaxFlows is how many live flows are remembered by default: 16 MiB.
+// DefaultMaxFlows is how many live flows are remembered by default, in a table of up to
+// 16 MiB.
 const DefaultMaxFlows = 1 << 20
 
 // maxGap is the longest time between two tuples of one flow, in milliseconds.
@@ -32,9 +33,9 @@ const DefaultMaxFlows = 1 << 20
 const maxGap = 60 * 60 * 1000
 
 // The table is an array of sets of six flows: a set is a cache line, so that a
-// look-up costs one miss. While the table is less than half full, one flow in a
-// hundred or less finds its set full; those are kept in a map, so that none is
-// forgotten before the limit is reached.
+// look-up costs one miss. While the table is less than half full, some one flow in a
+// hundred finds its set full; those are kept in a map, as many as a 64th of what the
+// table can hold. Close to the limit flows are forgotten.
 const ways = 6
 
 type set struct {
@@ -46,7 +47,7 @@ type set struct {
 
 // hash is what a flow is known by: 60 bits, with a seed of the process alone, the upper
 // 32 of which are not all 0. The last twelve are not kept: in which set a flow is says
-// them. With a million flows the chance that any two are mixed up is one in two million,
+// them, and a table that has fewer sets never grows. With a million flows the chance that any two are mixed up is one in two million,
 // and then a start time is wrong, not a count.
 type hash uint64
 

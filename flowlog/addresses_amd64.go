@@ -15,9 +15,9 @@ func addresses4(b text, marked uint64) (source, destination uint32, end uint64) 
 }
 
 // addressPair reads the IPv4 addresses that begin at b and end at the fourth and the
-// eighth mark, where commas must be. It returns where the second one ends. That is 0
-// unless both are addresses, but for characters above '9', which it does not look at. 16
-// bytes from where an address begins can be read.
+// eighth mark, where commas must be. It returns where the second one ends, or 0 unless
+// both are addresses. It does not look at characters above '9': the caller must see that
+// none is marked before the end. 16 bytes from where an address begins can be read.
 //
 //go:noescape
 func addressPair(b unsafe.Pointer, marked uint64, shapes *[256]shape) (source, destination uint32, end uint64)

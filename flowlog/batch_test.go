@@ -70,6 +70,23 @@ func TestBatchesOfManyFlows(t *testing.T) {
 	check(b, 0)
 }
 
+// TestRejectedFlowsHoldNothing: a record that is rejected at its end leaves none of its
+// memory with the batch.
+func TestRejectedFlowsHoldNothing(t *testing.T) {
+	tuples := strings.Repeat(`"`+vnetTuple+`",`, 9*chunkFlows)
+	bad := `{"flowRecords":{"flows":[{"flowGroups":[{"flowTuples":[` + tuples + `!]}]}]}}`
+	d := NewDecoder(strings.NewReader(`{"records":[`+vnetRecord(vnetTuple)+`,`+bad+`,`+vnetRecord(vnetTuple)+`]}`), 0, Options{})
+	var b Batch
+	for range 2 {
+		if err := d.Next(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b.Len() != 2 || len(b.chunks) != 1 || d.Stats().Rejected[PieceRecord] != 1 {
+		t.Errorf("%d flows in %d chunks, %d records rejected; want 2 in one, and 1", b.Len(), len(b.chunks), d.Stats().Rejected[PieceRecord])
+	}
+}
+
 // TestGiantBatchesAreGivenBack: memory beyond what is kept for the next batches is not.
 func TestGiantBatchesAreGivenBack(t *testing.T) {
 	var batches [3]Batch

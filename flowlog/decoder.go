@@ -214,7 +214,7 @@ func (d *Decoder) item(c byte) (bool, error) {
 
 // dropFrom takes back what an item added to the batch.
 func (d *Decoder) dropFrom(flows, groups int) {
-	d.batch.flows = flows
+	d.batch.truncate(flows)
 	d.batch.groups = d.batch.groups[:groups]
 }
 

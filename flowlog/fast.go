@@ -26,8 +26,9 @@ import (
 // of 64 marks: they are less than 64 behind where those were loaded, or 64 if there was
 // no mark. Marks are loaded behind the time (14 bytes), behind each IPv6 address (39 and
 // a comma), and behind the letters (63, 5, and 20 for the longest code): 14 + 40 + 40 +
-// 88 + 64 is 246. Of text, 8 bytes are read at a place at most, and of marks as many as
-// begin there, so that nothing is read from 256 on. What is read in front of a place, at
+// 88 + 64 is 246. Of text, 8 bytes are read at a place at most (16 where an address
+// begins, which is far before the end), and of marks as many as begin there, so that
+// nothing is read from 256 on. What is read in front of a place, at
 // most 16 bytes, begins behind that of the time at most, and never before the tuple.
 const padBytes = 256
 

@@ -173,7 +173,7 @@ type Batch struct {
 	Records []Record
 
 	groups []Group
-	chunks []*chunk // all but the last one are full; behind that there may be more
+	chunks []*chunk // all but the last one are full
 	flows  int
 }
 
@@ -192,13 +192,13 @@ var spare struct {
 	chunks []*chunk
 }
 
-// keepChunks is how many are kept, 12 MiB. What giant records need beyond that is the
-// garbage collector's.
+// keepChunks is how many are kept, 12 MiB. Of what giant records need beyond that, those
+// used first are the garbage collector's.
 const keepChunks = 128
 
-// newChunk makes a chunk and writes to each of its pages. Whoever uses a flow first does
-// not: Go has it read, to see that it is there, and a page that is read first and
-// written then costs the kernel's work twice.
+// newChunk makes a chunk and writes to each of its pages. Whoever uses a flow first reads
+// it, as Go's check for nil does, and a page that is read first and written then costs
+// the kernel's work twice.
 func newChunk() *chunk {
 	c := new(chunk)
 	const page = 4096 / int(unsafe.Sizeof(Flow{})) // flows; larger pages are no harm
@@ -209,11 +209,19 @@ func newChunk() *chunk {
 }
 
 func takeChunk() *chunk {
+	if c := spareChunk(); c != nil {
+		return c
+	}
+	return newChunk()
+}
+
+// spareChunk returns nil if there is none.
+func spareChunk() *chunk {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
 	last := len(spare.chunks) - 1
 	if last < 0 {
-		return newChunk()
+		return nil
 	}
 	c := spare.chunks[last]
 	spare.chunks = spare.chunks[:last]
@@ -225,12 +233,23 @@ func takeChunk() *chunk {
 func (b *Batch) Reset() {
 	b.Records = b.Records[:0]
 	b.groups = b.groups[:0]
-	b.flows = 0
+	b.truncate(0)
+}
+
+// truncate drops all flows but the first n, and the chunks that they were in.
+func (b *Batch) truncate(n int) {
+	b.flows = n
+	needed := (n + chunkFlows - 1) / chunkFlows
+	more := b.chunks[needed:]
+	if len(more) == 0 {
+		return
+	}
+	b.chunks = b.chunks[:needed]
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
-	spare.chunks = append(spare.chunks, b.chunks[:min(len(b.chunks), keepChunks-len(spare.chunks))]...)
-	clear(b.chunks)
-	b.chunks = b.chunks[:0]
+	kept := min(len(more), keepChunks-len(spare.chunks))
+	spare.chunks = append(spare.chunks, more[len(more)-kept:]...)
+	clear(more)
 }
 
 // room returns where the next flows of the batch are to be written, at least one.
@@ -261,7 +280,8 @@ func (b *Batch) DropLast() int {
 		flows = b.groups[r.first].first
 	}
 	n := b.flows - flows
-	b.flows, b.groups, b.Records = flows, b.groups[:r.first], b.Records[:last]
+	b.truncate(flows)
+	b.groups, b.Records = b.groups[:r.first], b.Records[:last]
 	return n
 }
 

@@ -135,6 +135,17 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+// prime makes a decoder begin in the middle of its window, as if so much had come and
+// gone, with the first of what comes already there. What it holds moves to the front
+// when it reads on.
+func (d *Decoder) prime(consumed int, held string) {
+	w := &d.w
+	w.base -= int64(consumed)
+	w.pos, w.keep = consumed, consumed
+	w.end = consumed + copy(w.buf[consumed:windowBytes], held)
+	w.buf[w.end] = 0
+}
+
 // TestWindowEdges lets the window slide at every byte of a blob, while a byte
 // at a time comes in.
 func TestWindowEdges(t *testing.T) {
@@ -142,12 +153,8 @@ func TestWindowEdges(t *testing.T) {
 	want := decode(t, strings.NewReader(in), 0, Options{})
 	d := NewDecoder(nil, 0, Options{})
 	for at := range len(in) + 1 {
-		// As if so many bytes had come and gone.
-		consumed := windowBytes - minReadBytes - at
-		d.Reset(chunkReader{strings.NewReader(in), 1}, 0)
-		d.w.base -= int64(consumed)
-		d.w.pos, d.w.end, d.w.keep = consumed, consumed, consumed
-		d.w.buf[consumed] = 0
+		d.Reset(chunkReader{strings.NewReader(in[at:]), 1}, 0)
+		d.prime(windowBytes-minReadBytes-at, in[:at])
 		if got := drain(t, d); got.text != want.text || got.offset != want.offset || got.stats != want.stats {
 			t.Fatalf("the window slid %d bytes behind the beginning: %s", at, cmp.Diff(want.text, got.text))
 		}

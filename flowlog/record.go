@@ -211,7 +211,7 @@ func (d *Decoder) labelled(label, child string, readChild func(*Decoder) error) 
 	}
 }
 
-// tuples reads a flowTuples array as a group of flows.
+// tuples reads a flowTuples array as groups of flows.
 func (d *Decoder) tuples(kind Kind) error {
 	if ok, err := d.want('[', PieceElement); !ok {
 		return err

@@ -7,8 +7,7 @@ import (
 )
 
 // window is a stretch of the input in memory. It slides: what stands before
-// keep is given up when room is needed, and it grows while a record is larger
-// than it.
+// keep is given up now and then, and it grows while a record is larger than it.
 //
 // buf[end] is always 0, which no valid token contains: scanning loops stop there
 // and ask for more. padBytes can be read from there. base+pos is the offset in
@@ -33,7 +32,7 @@ type window struct {
 
 const (
 	windowBytes  = 256 << 10
-	largeBytes   = 4 << 20 // what it grows to first; only what a record fills of it is ever touched
+	largeBytes   = 4 << 20 // what it grows to first, and keeps; of fresh memory only what a record fills is touched
 	minReadBytes = 32 << 10
 	maxReadBytes = 128 << 10 // so that what was read is still in the cache when it is decoded
 )

@@ -17,13 +17,17 @@ func TestCollectLater(t *testing.T) {
 		return sample[0].Value.Uint64()
 	}
 	t.Setenv("GOGC", "100")
-	collectLater()
+	collectLater(smallestGoal)
 	if got := percent(); got != 100 {
 		t.Errorf("GOGC is %d, although the user has set it to 100", got)
 	}
 	t.Setenv("GOGC", "")
+	collectLater(smallestGoal + 1)
+	if got := percent(); got != 100 {
+		t.Errorf("GOGC is %d, although the heap is large already", got)
+	}
 	runtime.GC()
-	collectLater()
+	collectLater(smallestGoal)
 	if got := percent(); got != 400 {
 		t.Errorf("GOGC is %d before the first collection, want 400", got)
 	}

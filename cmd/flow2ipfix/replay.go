@@ -277,7 +277,7 @@ func replay(cmd *cobra.Command, u *ui, stdin io.Reader, f *replayFlags, paths []
 	if len(cfg.Lanes) > 1 {
 		cfg.OnLaneError = func(_ string, err error) { u.warn(err, "the other collectors go on") }
 	}
-	collectLater()
+	collectLater(heapGoal())
 	b, err := bridge.New(cmd.Context(), cfg)
 	if err != nil {
 		return err
