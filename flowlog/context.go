@@ -17,22 +17,14 @@ func parseMAC(s []byte) (MAC, bool) {
 	var m MAC
 	n := 0
 	for _, c := range s {
-		switch {
-		case c-'0' <= 9:
-			c -= '0'
-		case c-'a' <= 5:
-			c -= 'a' - 10
-		case c-'A' <= 5:
-			c -= 'A' - 10
-		case c == '-' || c == ':' || c == '.':
+		if c == '-' || c == ':' || c == '.' {
 			continue
-		default:
+		}
+		digit, ok := hexDigit(c)
+		if !ok || n == 12 {
 			return MAC{}, false
 		}
-		if n == 12 {
-			return MAC{}, false
-		}
-		m[n/2] = m[n/2]<<4 | c
+		m[n/2] = m[n/2]<<4 | digit
 		n++
 	}
 	if n != 12 {

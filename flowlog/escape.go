@@ -60,17 +60,24 @@ func hex4(b []byte) (rune, bool) {
 	}
 	var r rune
 	for _, c := range b[:4] {
-		switch {
-		case c-'0' <= 9:
-			c -= '0'
-		case c-'a' <= 5:
-			c -= 'a' - 10
-		case c-'A' <= 5:
-			c -= 'A' - 10
-		default:
+		digit, ok := hexDigit(c)
+		if !ok {
 			return 0, false
 		}
-		r = r<<4 | rune(c)
+		r = r<<4 | rune(digit)
 	}
 	return r, true
+}
+
+// hexDigit returns the value of a hexadecimal digit of either case.
+func hexDigit(c byte) (value byte, ok bool) {
+	switch {
+	case c-'0' <= 9:
+		return c - '0', true
+	case c-'a' <= 5:
+		return c - 'a' + 10, true
+	case c-'A' <= 5:
+		return c - 'A' + 10, true
+	}
+	return 0, false
 }
