@@ -110,7 +110,7 @@ type Flow struct {
 	Time int64
 	// Start is when the counters began to count, in milliseconds since the
 	// Unix epoch. The decoder leaves it 0: Azure does not write it, and
-	// convert.Starts works it out.
+	// package convert/starts works it out.
 	Start int64
 
 	// The counters count since the flow's previous tuple (deltas), and are 0
