@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"flow2ipfix/convert"
 	"flow2ipfix/flowlog"
@@ -67,33 +68,53 @@ func TestBlobsAreReadBesideEachOther(t *testing.T) {
 }
 
 // TestFlowsAtOnce: a reader waits while more flows of it are with the lanes than it may
-// have there, also if all of them are in one batch.
+// have there, also if all of them are in one batch, and not before.
 func TestFlowsAtOnce(t *testing.T) {
 	const some, many = someFlows, manyFlows
 	for _, sizes := range [][]int{{many + 1}, {many, 1}, {10 * many}, {some / 4, some / 4, some / 4, some / 4, 1}, {some / 2, some / 2, some / 2, 1}} {
+		soon, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
 		rd := &blobReader{free: make(chan *batch, batchCount)}
 		for range batchCount {
 			rd.idle = append(rd.idle, &batch{home: rd.free})
 		}
 		var away []*batch
 		for _, n := range sizes {
-			bt, err := rd.take(t.Context())
+			bt, err := rd.take(soon)
 			if err != nil {
 				t.Fatal(err)
 			}
 			rd.lend(bt, n)
 			away = append(away, bt)
 		}
+		away[len(away)-1].weight-- // as if it had one flow less
+		rd.away--
 		ended, end := context.WithCancel(t.Context())
 		end()
+		if sum(sizes) <= manyFlows+1 {
+			bt, err := rd.take(ended)
+			if err != nil {
+				t.Fatalf("%v flows but one are away, and there is no batch: %v", sizes, err)
+			}
+			rd.idle = append(rd.idle, bt)
+		}
+		away[len(away)-1].weight++
+		rd.away++
 		if bt, err := rd.take(ended); bt != nil || !errors.Is(err, context.Canceled) {
 			t.Errorf("%v flows are away, and yet there is a batch, or error %v", sizes, err)
 		}
 		away[0].goHome()
-		if bt, err := rd.take(t.Context()); bt == nil || err != nil {
+		if bt, err := rd.take(soon); bt == nil || err != nil {
 			t.Errorf("the first %d flows are back of %v, and yet there is no batch: %v", sizes[0], sizes, err)
 		}
 	}
+}
+
+func sum(all []int) (n int) {
+	for _, k := range all {
+		n += k
+	}
+	return n
 }
 
 // waiting is a Reader of nothing that ends when c is closed.
