@@ -25,6 +25,7 @@ type input struct {
 	// bare has the tuples with next to nothing around them.
 	bare  []byte
 	lines []string // the tuples
+	parse func(line string) (tuple, error)
 	// tuples and flows are the same, read.
 	tuples []tuple
 	flows  []flowlog.Flow
@@ -33,10 +34,10 @@ type input struct {
 // load makes an input of 60 000 tuples, always the same; v6 is vnet with nothing
 // but IPv6.
 func load(name string) (*input, error) {
-	in := &input{kind: flowlog.VNet}
-	kind, parse := flowgen.VNet, parseVNet
+	in := &input{kind: flowlog.VNet, parse: parseVNet}
+	kind := flowgen.VNet
 	if name == "nsg" {
-		in.kind, kind, parse = flowlog.NSG, flowgen.NSG, parseNSG
+		in.kind, in.parse, kind = flowlog.NSG, parseNSG, flowgen.NSG
 	}
 	const minutes = 12
 	g, err := flowgen.New(flowgen.Config{Kind: kind, NICs: 1, Start: time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC), Minutes: minutes, Tuples: 5000, Seed: 1})
@@ -71,7 +72,7 @@ func load(name string) (*input, error) {
 	}
 	in.bare = []byte(flowgen.Head + strings.Join(records, ",") + flowgen.Tail)
 	for _, line := range in.lines {
-		t, err := parse(line)
+		t, err := in.parse(line)
 		if err != nil {
 			return nil, err
 		}

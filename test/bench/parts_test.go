@@ -15,7 +15,6 @@ import (
 	"flow2ipfix/convert"
 	"flow2ipfix/exporter"
 	"flow2ipfix/exporter/message"
-	"flow2ipfix/flowlog"
 	"flow2ipfix/templates"
 )
 
@@ -91,13 +90,9 @@ func partTuple(b *testing.B, in *input, _ string) {
 		}
 		return err
 	})
-	parse := parseVNet
-	if in.kind == flowlog.NSG {
-		parse = parseNSG
-	}
 	measure(b, "theirs", len(in.lines), func() error {
 		for _, line := range in.lines {
-			if _, err := parse(line); err != nil {
+			if _, err := in.parse(line); err != nil {
 				return err
 			}
 		}
@@ -116,10 +111,6 @@ func partDecode(b *testing.B, in *input, _ string) {
 		}
 		return err
 	})
-	parse := parseVNet
-	if in.kind == flowlog.NSG {
-		parse = parseNSG
-	}
 	measure(b, "strings", len(in.lines), func() error {
 		var log blob
 		return json.Unmarshal(in.blob, &log)
@@ -132,7 +123,7 @@ func partDecode(b *testing.B, in *input, _ string) {
 		var err error
 		log.each(func(_ string, lines []string) {
 			for _, line := range lines {
-				if _, e := parse(line); e != nil {
+				if _, e := in.parse(line); e != nil {
 					err = e
 				}
 			}
