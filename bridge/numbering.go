@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"flow2ipfix/convert"
+	"flow2ipfix/convert/starts"
 	"flow2ipfix/flowlog"
 	"flow2ipfix/templates"
 )
@@ -17,7 +18,7 @@ type numbering struct {
 	assign    convert.Interfaces
 	origins   *convert.Origins
 	inventory *templates.Inventory // may be nil
-	starts    *convert.Starts
+	starts    *starts.Table
 
 	indexes map[flowlog.MAC]uint32
 	fresh   []flowlog.MAC // of the batches that are numbered now
@@ -41,7 +42,7 @@ func newNumbering(interfaces convert.Interfaces, domains convert.Domains, names 
 		assign:     interfaces,
 		origins:    convert.NewOrigins(names, domains),
 		inventory:  inventory,
-		starts:     convert.NewStarts(convert.DefaultMaxFlows),
+		starts:     starts.New(starts.DefaultMaxFlows),
 		indexes:    map[flowlog.MAC]uint32{},
 		seen:       map[point]struct{}{},
 		interfaces: map[uint32]flowlog.MAC{},

@@ -1,10 +1,11 @@
 // Package convert says what a flow means as flow records: how many it becomes,
-// when each began, which way it went through which interface, what numbers and
+// which way it went through which interface, what numbers and
 // names it has in common with others, what a denial looks like, and what is left
 // out.
 //
 // It reads flows (package flowlog) and fills records (package templates). How
-// records are encoded and sent is not its business.
+// records are encoded and sent is not its business. When each flow began is that of
+// package convert/starts.
 package convert
 
 import (

@@ -54,13 +54,14 @@ func TestImportDirections(t *testing.T) {
 			"bridge", "checkpoint", "collectorside", "config", "convert", "exporter", "flowlog", "internal/collect", "internal/flowgen",
 			"internal/pulse", "internal/secret", "source", "source/azblob", "source/dir", "source/files", "systemd", "telemetry", "templates",
 		},
-		"bridge":              {"convert", "exporter", "flowlog", "internal/pulse", "source", "templates"},
+		"bridge":              {"convert", "convert/starts", "exporter", "flowlog", "internal/pulse", "source", "templates"},
 		"checkpoint":          {"checkpoint/boltfile", "flowlog", "source"},
 		"checkpoint/boltfile": {},
 		"collectorside":       {"templates"},
 		"config":              {"config/strict", "internal/secret", "templates"},
 		"config/strict":       {"internal/secret"},
 		"convert":             {"flowlog", "internal/ipaddr", "templates"},
+		"convert/starts":      {"flowlog"},
 		"exporter":            {"exporter/message", "internal/pulse", "templates"},
 		"exporter/message":    {"templates"},
 		"flowlog":             {"internal/ipaddr"},
@@ -79,7 +80,7 @@ func TestImportDirections(t *testing.T) {
 		"systemd":             {},
 		"telemetry":           {},
 	}
-	pure := []string{"flowlog", "convert", "internal/ipaddr", "templates", "exporter/message", "collectorside"}
+	pure := []string{"flowlog", "convert", "convert/starts", "internal/ipaddr", "templates", "exporter/message", "collectorside"}
 	for _, line := range goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "flow2ipfix/...") {
 		path, imports, _ := strings.Cut(line, " ")
 		path = strings.TrimPrefix(path, "flow2ipfix/")

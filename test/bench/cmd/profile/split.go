@@ -61,7 +61,7 @@ func partOf(frames []string) string {
 		if !ours {
 			continue
 		}
-		switch pkg, function, _ := strings.Cut(name, "."); {
+		switch pkg, _, _ := strings.Cut(name, "."); {
 		case kernel && pkg == "exporter":
 			return "kernel: sending"
 		case kernel:
@@ -72,7 +72,7 @@ func partOf(frames []string) string {
 			return "tuples"
 		case pkg == "flowlog":
 			return "JSON"
-		case pkg == "convert" && strings.Contains(function, "Starts"):
+		case pkg == "convert/starts":
 			return "start times"
 		case pkg == "convert":
 			return "conversion"

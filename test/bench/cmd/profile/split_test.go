@@ -19,17 +19,21 @@ Type: cpu
              flow2ipfix/internal/ipaddr.From4
              flow2ipfix/convert.(*Policy).Records
 -----------+-------------------------------------------------------
+  15000000ns   flow2ipfix/convert/starts.(*set).find
+             flow2ipfix/convert/starts.(*Table).Mark
+             flow2ipfix/bridge.(*numbering).complete
+-----------+-------------------------------------------------------
   20000000ns   runtime.futex
              runtime.schedule
 -----------+-------------------------------------------------------
 `
 
 func TestSplit(t *testing.T) {
-	shares, err := split(traces, 200)
+	shares, err := split(traces, 230)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]float64{"tuples": 60, "kernel: sending": 80, "conversion": 20, "memory and scheduler": 40}
+	want := map[string]float64{"tuples": 60, "kernel: sending": 80, "start times": 30, "conversion": 20, "memory and scheduler": 40}
 	for i, share := range shares {
 		if share.Name != parts[i] || share.Ns != want[share.Name] {
 			t.Errorf("%s takes %v ns, want %v", share.Name, share.Ns, want[share.Name])

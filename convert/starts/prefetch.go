@@ -1,6 +1,6 @@
 //go:build amd64 || arm64
 
-package convert
+package starts
 
 // prefetch asks for the sets of hashes, without waiting for them: a load would not
 // only wait itself but keep the processor, some four of them later, from starting

@@ -1,6 +1,6 @@
 //go:build !amd64 && !arm64
 
-package convert
+package starts
 
 // prefetch does nothing: Go has no way to say it.
 func prefetch([]set, *[askedAtOnce]hash) {}

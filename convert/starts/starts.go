@@ -1,4 +1,7 @@
-package convert
+// Package starts works out when the counters of flows began to count.
+//
+// It reads flows (package flowlog) and remembers those that live.
+package starts
 
 import (
 	"encoding/binary"
@@ -8,13 +11,13 @@ import (
 	"flow2ipfix/flowlog"
 )
 
-// Starts works out when a tuple's counters began to count: at the flow's
+// Table works out when a tuple's counters began to count: at the flow's
 // previous tuple. Azure does not say, so the last tuple of every live flow is
 // remembered, in a table that is bounded: when it is full, flows that have been
 // quiet for long are forgotten, and their next tuple starts when it ends.
 //
 // It is not safe for concurrent use.
-type Starts struct {
+type Table struct {
 	table []set
 	rest  map[hash]stamp // flows whose set was full
 	over  []uint64       // a bit for each set: some of its flows are in rest
@@ -105,18 +108,18 @@ type stamp uint32
 // since returns how long after the other time this one is; less than 0 if before.
 func (t stamp) since(other stamp) int32 { return int32(t - other) }
 
-// NewStarts returns a table for up to maxFlows live flows, rounded up to sets of a
+// New returns a table for up to maxFlows live flows, rounded up to sets of a
 // power of two. It begins small and grows.
-func NewStarts(maxFlows int) *Starts {
+func New(maxFlows int) *Table {
 	sets := max(1, (maxFlows+ways-1)/ways)
 	limit := 1 << bits.Len(uint(sets-1))
-	s := &Starts{limit: limit, seed: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}}
+	s := &Table{limit: limit, seed: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}}
 	s.resize(min(firstSets, limit))
 	return s
 }
 
 // resize makes a new table of so many sets, a power of two.
-func (s *Starts) resize(sets int) {
+func (s *Table) resize(sets int) {
 	s.table, s.rest, s.over = make([]set, sets), map[hash]stamp{}, make([]uint64, (sets+63)/64)
 	// Every page is going to be touched. One that is read first and written then costs
 	// the kernel's work twice.
@@ -130,7 +133,7 @@ func (s *Starts) resize(sets int) {
 // come in the order of the blob. Two flow logs may report the same flow of one
 // interface: target, a hash of what the log is set on, tells them apart. Denied
 // flows and those of version 1 stand for themselves.
-func (s *Starts) Mark(target uint32, mac flowlog.MAC, flows []flowlog.Flow) {
+func (s *Table) Mark(target uint32, mac flowlog.MAC, flows []flowlog.Flow) {
 	var m [8]byte
 	copy(m[:], mac[:])
 	nic := mix(binary.LittleEndian.Uint64(m[:])^s.seed[0], uint64(target)^s.seed[1])
@@ -161,7 +164,7 @@ const askedAtOnce = 16
 
 // ask sets hashes to those of the first of the flows, and asks for their sets. It
 // returns how many those are.
-func (s *Starts) ask(hashes *[askedAtOnce]hash, nic uint64, flows []flowlog.Flow) int {
+func (s *Table) ask(hashes *[askedAtOnce]hash, nic uint64, flows []flowlog.Flow) int {
 	flows = flows[:min(len(flows), len(hashes))]
 	for i := range flows {
 		hashes[i] = s.hash(nic, &flows[i])
@@ -172,7 +175,7 @@ func (s *Starts) ask(hashes *[askedAtOnce]hash, nic uint64, flows []flowlog.Flow
 
 // visit returns how long ago a flow was last seen, if that can be when its
 // counters began, and remembers now instead, or forgets the flow if it ends.
-func (s *Starts) visit(h hash, now stamp, ends bool) (gap int64, known bool) {
+func (s *Table) visit(h hash, now stamp, ends bool) (gap int64, known bool) {
 	at := uint64(h) & uint64(len(s.table)-1)
 	line := &s.table[at]
 	if i := line.find(h); i < ways {
@@ -218,7 +221,7 @@ func plausible(ago int32) (gap int64, ok bool) {
 // remember stores a new flow: in an empty place of its set, or else in the map,
 // or else, when there may be no more flows, in the place of the one of its set that
 // was quiet longest.
-func (s *Starts) remember(h hash, line *set, now stamp) {
+func (s *Table) remember(h hash, line *set, now stamp) {
 	mayGrow := len(s.table) < s.limit
 	i := line.empty()
 	switch {
@@ -243,7 +246,7 @@ func (s *Starts) remember(h hash, line *set, now stamp) {
 }
 
 // grow doubles the table.
-func (s *Starts) grow() {
+func (s *Table) grow() {
 	old, rest := s.table, s.rest
 	s.resize(2 * len(old))
 	for i := range old {
@@ -259,7 +262,7 @@ func (s *Starts) grow() {
 }
 
 // move puts a flow into the table that has just grown.
-func (s *Starts) move(h hash, time stamp) {
+func (s *Table) move(h hash, time stamp) {
 	line := &s.table[uint64(h)&uint64(len(s.table)-1)]
 	if i := line.empty(); i < ways {
 		line.put(i, h, time)
@@ -269,14 +272,14 @@ func (s *Starts) move(h hash, time stamp) {
 }
 
 // keep stores a flow outside of the table.
-func (s *Starts) keep(h hash, time stamp) {
+func (s *Table) keep(h hash, time stamp) {
 	at := uint64(h) & uint64(len(s.table)-1)
 	s.over[at/64] |= 1 << (at % 64)
 	s.rest[h] = time
 }
 
 // hash returns the hash of a flow's key: interface, addresses, ports and protocol.
-func (s *Starts) hash(nic uint64, f *flowlog.Flow) hash {
+func (s *Table) hash(nic uint64, f *flowlog.Flow) hash {
 	rest := nic ^ (uint64(f.Protocol)<<32 | uint64(f.SourcePort)<<16 | uint64(f.DestinationPort))
 	var h uint64
 	if f.IPv6 {

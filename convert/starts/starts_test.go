@@ -1,4 +1,4 @@
-package convert
+package starts
 
 import (
 	"testing"
@@ -8,7 +8,6 @@ import (
 
 	"flow2ipfix/flowlog"
 	"flow2ipfix/internal/ipaddr"
-	"flow2ipfix/templates"
 )
 
 // step is a tuple of a flow, and the start that it must get.
@@ -19,7 +18,7 @@ type step struct {
 	want  int64
 }
 
-func TestStarts(t *testing.T) {
+func TestMark(t *testing.T) {
 	const b, c, e, none = flowlog.Begin, flowlog.Continue, flowlog.End, flowlog.StateNone
 	for _, tc := range []struct {
 		name  string
@@ -46,7 +45,7 @@ func TestStarts(t *testing.T) {
 		{"version 1 stands for itself", []step{{"x", none, 100, 100}, {"x", none, 103, 103}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := NewStarts(1000)
+			s := New(1000)
 			for i, st := range tc.steps {
 				flows := []flowlog.Flow{named(st.flow)}
 				flows[0].State, flows[0].Time = st.state, st.time
@@ -59,14 +58,21 @@ func TestStarts(t *testing.T) {
 	}
 }
 
+// flow returns a flow that goes on.
+func flow() flowlog.Flow {
+	return flowlog.Flow{
+		Source: ipaddr.MustParse("10.0.0.4"), Destination: ipaddr.MustParse("192.0.2.9"),
+		SourcePort: 50000, DestinationPort: 443, Protocol: 6, State: flowlog.Continue,
+	}
+}
+
 func named(name string) flowlog.Flow {
-	f := flow(nil)
+	f := flow()
 	f.SourcePort = uint16(name[0])
-	f.Start = 0
 	return f
 }
 
-func TestStartsTellsFlowsApart(t *testing.T) {
+func TestTellsFlowsApart(t *testing.T) {
 	base := named("x")
 	base.State, base.Time = flowlog.Begin, 100
 	other := ipaddr.MustParse("10.9.9.9")
@@ -79,7 +85,7 @@ func TestStartsTellsFlowsApart(t *testing.T) {
 		"protocol":         func(f *flowlog.Flow, _ *flowlog.MAC) { f.Protocol = 17 },
 		"interface":        func(_ *flowlog.Flow, m *flowlog.MAC) { m[5]++ },
 	} {
-		s := NewStarts(1000)
+		s := New(1000)
 		s.Mark(0, flowlog.MAC{1}, []flowlog.Flow{base})
 		f, mac := base, flowlog.MAC{1}
 		f.State, f.Time = flowlog.End, 200
@@ -92,8 +98,8 @@ func TestStartsTellsFlowsApart(t *testing.T) {
 	}
 }
 
-func TestStartsTellsFlowLogsApart(t *testing.T) {
-	s := NewStarts(1000)
+func TestTellsFlowLogsApart(t *testing.T) {
+	s := New(1000)
 	for i, st := range []struct {
 		target     uint32
 		state      flowlog.State
@@ -114,8 +120,8 @@ func TestStartsTellsFlowLogsApart(t *testing.T) {
 	}
 }
 
-func TestStartsIgnoresDeniedFlows(t *testing.T) {
-	s := NewStarts(1000)
+func TestIgnoresDeniedFlows(t *testing.T) {
+	s := New(1000)
 	f := named("x")
 	f.State, f.Denied, f.Time = flowlog.Begin, true, 100
 	s.Mark(0, flowlog.MAC{}, []flowlog.Flow{f})
@@ -131,15 +137,15 @@ func TestStartsIgnoresDeniedFlows(t *testing.T) {
 func manyFlows(n int, state flowlog.State, time int64) []flowlog.Flow {
 	flows := make([]flowlog.Flow, n)
 	for i := range flows {
-		f := flow(nil)
+		f := flow()
 		f.Source, f.SourcePort, f.State, f.Time = ipaddr.From4(10<<24|uint32(i>>8)), uint16(i&255), state, time
 		flows[i] = f
 	}
 	return flows
 }
 
-func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
-	s := NewStarts(1 << 20)
+func TestGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
+	s := New(1 << 20)
 	const n = 240_000
 	before := len(s.table)
 	s.Mark(0, flowlog.MAC{1}, manyFlows(n, flowlog.Begin, 100))
@@ -167,10 +173,10 @@ func TestStartsGrowsAndForgetsNothingBelowItsLimit(t *testing.T) {
 	}
 }
 
-// TestStartsOfOneSet has all flows fall into one set: what it has no room for is
+// TestOneSet has all flows fall into one set: what it has no room for is
 // remembered all the same, also when the table grows.
-func TestStartsOfOneSet(t *testing.T) {
-	s := NewStarts(1 << 20)
+func TestOneSet(t *testing.T) {
+	s := New(1 << 20)
 	const n = 3 * ways
 	flow := func(i int) hash { return hash(1+i%2)<<28 | hash(i+1)<<20 | 77 } // three of a tag in the set
 	visit := func(now stamp, ends bool, ago int64) {
@@ -195,8 +201,8 @@ func TestStartsOfOneSet(t *testing.T) {
 	visit(800, false, 0)
 }
 
-func TestStartsIsBounded(t *testing.T) {
-	s := NewStarts(1000)
+func TestIsBounded(t *testing.T) {
+	s := New(1000)
 	s.Mark(0, flowlog.MAC{1}, manyFlows(100_000, flowlog.Begin, 100))
 	if len(s.table) != 256 || len(s.rest) != 24 || s.used != 256*ways+24 {
 		t.Errorf("%d sets and %d flows beside them, %d flows in all; want 256 full ones and 24", len(s.table), len(s.rest), s.used)
@@ -213,9 +219,9 @@ func TestStartsIsBounded(t *testing.T) {
 	}
 }
 
-// TestStartsAgainstAMap compares with an unbounded map over a long mix.
-func TestStartsAgainstAMap(t *testing.T) {
-	s := NewStarts(1 << 16)
+// TestAgainstAMap compares with an unbounded map over a long mix.
+func TestAgainstAMap(t *testing.T) {
+	s := New(1 << 16)
 	last := map[int]int64{}
 	x := uint64(1)
 	var want, got []int64
@@ -241,26 +247,16 @@ func TestStartsAgainstAMap(t *testing.T) {
 	}
 }
 
-func TestMarkAndRecordsDoNotAllocate(t *testing.T) {
-	s := NewStarts(1 << 12)
+func TestMarkDoesNotAllocate(t *testing.T) {
+	s := New(1 << 12)
 	flows := manyFlows(500, flowlog.Continue, 100)
-	var p Policy
-	var o Origin
-	var out [MaxRecords]templates.Record
-	if n := testing.AllocsPerRun(20, func() {
-		s.Mark(0, flowlog.MAC{1}, flows)
-		for i := range flows {
-			if n, _ := p.Records(&o, 0, &flows[i], &out); n != 2 {
-				t.Fatalf("a flow became %d records, want 2", n)
-			}
-		}
-	}); n != 0 {
+	if n := testing.AllocsPerRun(20, func() { s.Mark(0, flowlog.MAC{1}, flows) }); n != 0 {
 		t.Errorf("500 flows take %v allocations, want none", n)
 	}
 }
 
 func oneFlow(id int, state flowlog.State, time int64) []flowlog.Flow {
-	f := flow(nil)
+	f := flow()
 	f.SourcePort, f.DestinationPort = uint16(id), uint16(id>>8)
 	f.State, f.Time = state, time
 	return []flowlog.Flow{f}
@@ -271,7 +267,7 @@ func TestSetIsACacheLine(t *testing.T) {
 	if size := unsafe.Sizeof(set{}); size != 64 || askedAtOnce != 16 {
 		t.Errorf("a set has %d bytes, and %d are asked for at once; prefetch_*.s wants 64 and 16", size, askedAtOnce)
 	}
-	s := NewStarts(1 << 20)
+	s := New(1 << 20)
 	var hashes [askedAtOnce]hash
 	for i := range hashes {
 		hashes[i] = ^hash(i)
