@@ -34,12 +34,9 @@ func main() {
 
 // run is the program: one call, one exit code.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	// The first signal ends the work in an orderly way. From then on signals do
-	// what they always do, so that a second one kills.
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, end := untilSignal(ctx)
+	defer end()
 	signal.Ignore(syscall.SIGPIPE) // a write says it, and what was begun is cleaned up
-	context.AfterFunc(ctx, stop)
 
 	u := newUI(stdout, stderr)
 	root := newRoot(u, stdin)
@@ -68,6 +65,24 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitConfig
 	}
 	return exitFailure
+}
+
+// untilSignal returns a context that the first signal ends, so that the work ends in an
+// orderly way. Before anybody can see that it has ended, signals do again what they
+// always do: a second one kills.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancel(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		defer end()
+		defer signal.Stop(signals)
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, end
 }
 
 // exitCode ends the program with a code when everything has been said.
