@@ -11,6 +11,7 @@ import (
 	"unsafe"
 
 	"flow2ipfix/internal/ipaddr"
+	"flow2ipfix/internal/largepages"
 )
 
 // Kind tells which of Azure's two record shapes a flow stood in. The shape
@@ -190,42 +191,58 @@ const chunkFlows = 1 << 10 // 96 KiB
 var spare struct {
 	mu     sync.Mutex
 	chunks []*chunk
+	kept   []chunk // never given back to the system
+	unused []chunk // the rest of kept
 }
 
-// keepChunks is how many are kept, 12 MiB. Of what giant records need beyond that, those
-// used first are the garbage collector's.
+// keepChunks is how many are kept, 12 MiB, and how many others may be spare. What giant
+// records need beyond that is the garbage collector's.
 const keepChunks = 128
 
-// newChunk makes a chunk and writes to each of its pages. Whoever uses a flow first reads
-// it, as Go's check for nil does, and a page that is read first and written then costs
-// the kernel's work twice.
-func newChunk() *chunk {
-	c := new(chunk)
-	const page = 4096 / int(unsafe.Sizeof(Flow{})) // flows; larger pages are no harm
-	for i := 0; i < len(c); i += page {
-		c[i].Time = 0
+func takeChunk() *chunk {
+	c := spareChunk()
+	if c == nil {
+		c = new(chunk)
+		c.touch()
 	}
 	return c
-}
-
-func takeChunk() *chunk {
-	if c := spareChunk(); c != nil {
-		return c
-	}
-	return newChunk()
 }
 
 // spareChunk returns nil if there is none.
 func spareChunk() *chunk {
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
-	last := len(spare.chunks) - 1
-	if last < 0 {
+	if last := len(spare.chunks) - 1; last >= 0 {
+		c := spare.chunks[last]
+		spare.chunks = spare.chunks[:last]
+		return c
+	}
+	if spare.kept == nil {
+		spare.kept = largepages.Make[chunk](keepChunks)
+		spare.unused = spare.kept
+	}
+	if len(spare.unused) == 0 {
 		return nil
 	}
-	c := spare.chunks[last]
-	spare.chunks = spare.chunks[:last]
+	c := &spare.unused[0]
+	spare.unused = spare.unused[1:]
+	c.touch()
 	return c
+}
+
+// touch writes to each page of a new chunk. Whoever uses a flow first reads it, as Go's
+// check for nil does, and a page that is read first and written then costs the kernel's
+// work twice.
+func (c *chunk) touch() {
+	const page = 4096 / int(unsafe.Sizeof(Flow{})) // flows; larger pages are no harm
+	for i := 0; i < len(c); i += page {
+		c[i].Time = 0
+	}
+}
+
+// isKept reports whether a chunk is one of those that are kept.
+func (c *chunk) isKept() bool {
+	return uintptr(unsafe.Pointer(c))-uintptr(unsafe.Pointer(&spare.kept[0])) < keepChunks*unsafe.Sizeof(*c)
 }
 
 // Reset empties the batch. Its memory is for the next records, of this batch or of
@@ -247,8 +264,11 @@ func (b *Batch) truncate(n int) {
 	b.chunks = b.chunks[:needed]
 	spare.mu.Lock()
 	defer spare.mu.Unlock()
-	kept := min(len(more), keepChunks-len(spare.chunks))
-	spare.chunks = append(spare.chunks, more[len(more)-kept:]...)
+	for _, c := range more {
+		if c.isKept() || len(spare.chunks) < keepChunks {
+			spare.chunks = append(spare.chunks, c)
+		}
+	}
 	clear(more)
 }
 

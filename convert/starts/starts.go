@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 
 	"flow2ipfix/flowlog"
+	"flow2ipfix/internal/largepages"
 )
 
 // Table works out when a tuple's counters began to count: at the flow's
@@ -50,8 +51,9 @@ type set struct {
 
 // hash is what a flow is known by: 60 bits, with a seed of the process alone, the upper
 // 32 of which are not all 0. The last twelve are not kept: in which set a flow is says
-// them, and a table that has fewer sets never grows. With a million flows the chance that any two are mixed up is one in two million,
-// and then a start time is wrong, not a count.
+// them, and a table that has fewer sets never grows. With a million flows the chance that
+// any two are mixed up is one in two million, and then a start time is wrong, not a
+// count.
 type hash uint64
 
 const (
@@ -113,19 +115,24 @@ func (t stamp) since(other stamp) int32 { return int32(t - other) }
 func New(maxFlows int) *Table {
 	sets := max(1, (maxFlows+ways-1)/ways)
 	limit := 1 << bits.Len(uint(sets-1))
-	s := &Table{limit: limit, seed: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}}
-	s.resize(min(firstSets, limit))
+	first := min(firstSets, limit)
+	s := &Table{limit: limit, seed: [2]uint64{rand.Uint64() | 1, rand.Uint64() | 1}, table: make([]set, first)}
+	touch(s.table)
+	s.restart()
 	return s
 }
 
-// resize makes a new table of so many sets, a power of two.
-func (s *Table) resize(sets int) {
-	s.table, s.rest, s.over = make([]set, sets), map[hash]stamp{}, make([]uint64, (sets+63)/64)
-	// Every page is going to be touched. One that is read first and written then costs
-	// the kernel's work twice.
+// restart forgets the flows beside the table.
+func (s *Table) restart() {
+	s.rest, s.over = map[hash]stamp{}, make([]uint64, (len(s.table)+63)/64)
+}
+
+// touch writes to each page, all of which are going to be used. One that is read first
+// and written then costs the kernel's work twice.
+func touch(sets []set) {
 	const page = 4096 / 64 // sets; larger pages are no harm
-	for i := 0; i < sets; i += page {
-		s.table[i].times[0] = 0
+	for i := 0; i < len(sets); i += page {
+		sets[i].times[0] = 0
 	}
 }
 
@@ -245,14 +252,27 @@ func (s *Table) remember(h hash, line *set, now stamp) {
 	}
 }
 
-// grow doubles the table.
+// grow doubles the table where it is: a flow of set i goes to set i+n or stays.
 func (s *Table) grow() {
-	old, rest := s.table, s.rest
-	s.resize(2 * len(old))
-	for i := range old {
-		for k, tag := range old[i].tags {
-			if tag != 0 {
-				s.move(old[i].hashAt(k, i), old[i].times[k])
+	n := len(s.table)
+	if 2*n > cap(s.table) { // the first time
+		table := largepages.Make[set](s.limit)
+		copy(table, s.table)
+		s.table = table[:n]
+	}
+	s.table = s.table[:2*n]
+	touch(s.table[n:])
+	rest := s.rest
+	s.restart()
+	for i := range n {
+		line := &s.table[i]
+		for k, tag := range line.tags {
+			if tag == 0 {
+				continue
+			}
+			if h := line.hashAt(k, i); uint64(h)&uint64(n) != 0 {
+				line.tags[k] = 0
+				s.move(h, line.times[k])
 			}
 		}
 	}
