@@ -7,7 +7,6 @@
 package flowlog
 
 import (
-	"sync"
 	"unsafe"
 
 	"flow2ipfix/internal/ipaddr"
@@ -185,64 +184,23 @@ type chunk [chunkFlows]Flow
 
 const chunkFlows = 1 << 10 // 96 KiB
 
-// spare are the chunks that no batch needs, for all batches. The one that was used
-// last comes first: it may still be in a cache. (A sync.Pool forgets them now and then,
-// and what is new is touched for the first time.)
-var spare struct {
-	mu     sync.Mutex
-	chunks []*chunk
-	kept   []chunk // never given back to the system
-	unused []chunk // the rest of kept
-}
+// chunks are those that no batch needs, for all batches: 12 MiB in large pages.
+var chunks = largepages.Pool[chunk]{Keep: keepChunks}
 
-// keepChunks is how many are kept, 12 MiB, and how many others may be spare. What giant
-// records need beyond that is the garbage collector's.
 const keepChunks = 128
 
 func takeChunk() *chunk {
-	c := spareChunk()
-	if c == nil {
-		c = new(chunk)
-		c.touch()
-	}
-	return c
-}
-
-// spareChunk returns nil if there is none.
-func spareChunk() *chunk {
-	spare.mu.Lock()
-	defer spare.mu.Unlock()
-	if last := len(spare.chunks) - 1; last >= 0 {
-		c := spare.chunks[last]
-		spare.chunks = spare.chunks[:last]
+	c, fresh := chunks.Take()
+	if !fresh {
 		return c
 	}
-	if spare.kept == nil {
-		spare.kept = largepages.Make[chunk](keepChunks)
-		spare.unused = spare.kept
-	}
-	if len(spare.unused) == 0 {
-		return nil
-	}
-	c := &spare.unused[0]
-	spare.unused = spare.unused[1:]
-	c.touch()
-	return c
-}
-
-// touch writes to each page of a new chunk. Whoever uses a flow first reads it, as Go's
-// check for nil does, and a page that is read first and written then costs the kernel's
-// work twice.
-func (c *chunk) touch() {
+	// Whoever uses a flow first reads it, as Go's check for nil does, and a page that is
+	// read first and written then costs the kernel's work twice.
 	const page = 4096 / int(unsafe.Sizeof(Flow{})) // flows; larger pages are no harm
 	for i := 0; i < len(c); i += page {
 		c[i].Time = 0
 	}
-}
-
-// isKept reports whether a chunk is one of those that are kept.
-func (c *chunk) isKept() bool {
-	return uintptr(unsafe.Pointer(c))-uintptr(unsafe.Pointer(&spare.kept[0])) < keepChunks*unsafe.Sizeof(*c)
+	return c
 }
 
 // Reset empties the batch. Its memory is for the next records, of this batch or of
@@ -262,13 +220,7 @@ func (b *Batch) truncate(n int) {
 		return
 	}
 	b.chunks = b.chunks[:needed]
-	spare.mu.Lock()
-	defer spare.mu.Unlock()
-	for _, c := range more {
-		if c.isKept() || len(spare.chunks) < keepChunks {
-			spare.chunks = append(spare.chunks, c)
-		}
-	}
+	chunks.Put(more...)
 	clear(more)
 }
 

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"flow2ipfix/internal/largepages"
 )
 
 // window is a stretch of the input in memory. It slides: what stands before
@@ -37,9 +39,15 @@ const (
 	maxReadBytes = 128 << 10 // so that what was read is still in the cache when it is decoded
 )
 
+type largeBuffer [largeBytes + padBytes]byte
+
+// largeBuffers are for the decoders that are the first ones to read a large record, as
+// many as a replay has. They keep them, but for giant records.
+var largeBuffers = largepages.Pool[largeBuffer]{Keep: 4}
+
 func (w *window) reset(r io.Reader, base int64) {
 	buf := w.buf
-	if len(buf) == 0 || len(buf) > largeBytes+padBytes {
+	if len(buf) == 0 || len(buf) > len(largeBuffer{}) {
 		buf = make([]byte, windowBytes+padBytes)
 	}
 	buf[0] = 0
@@ -75,9 +83,7 @@ func (w *window) fill() error {
 			w.head = append(w.head[:0], w.buf[w.keep:min(w.keep+MaxQuoteBytes, w.end)]...)
 			return nil
 		}
-		grown := make([]byte, min(max(2*len(w.buf), largeBytes), w.limit+minReadBytes+padBytes))
-		copy(grown, w.buf[:w.end])
-		w.buf = grown
+		w.grow(min(max(2*len(w.buf), len(largeBuffer{})), w.limit+minReadBytes+padBytes))
 	}
 	for range 100 {
 		n, err := w.r.Read(w.buf[w.end:min(w.end+maxReadBytes, len(w.buf)-padBytes)])
@@ -95,6 +101,21 @@ func (w *window) fill() error {
 	}
 	w.err = io.ErrNoProgress
 	return w.err
+}
+
+// grow makes room for size bytes, the last padBytes of which stay free.
+func (w *window) grow(size int) {
+	old := w.buf
+	if size <= len(largeBuffer{}) {
+		large, _ := largeBuffers.Take()
+		w.buf = large[:size]
+	} else {
+		w.buf = make([]byte, size)
+	}
+	copy(w.buf, old[:w.end])
+	if cap(old) == len(largeBuffer{}) {
+		largeBuffers.Put((*largeBuffer)(old[:cap(old)]))
+	}
 }
 
 // readError makes sure that only io.EOF itself passes for the end of the input.

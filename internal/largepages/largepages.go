@@ -33,3 +33,9 @@ func Make[T any](n int) []T {
 	_ = unix.Madvise(all, unix.MADV_HUGEPAGE) // or else it is in small pages
 	return unsafe.Slice((*T)(unsafe.Pointer(&all[0])), n)
 }
+
+// owns reports whether a value is in the pool's large pages.
+func (p *Pool[T]) owns(value *T) bool {
+	first := uintptr(unsafe.Pointer(unsafe.SliceData(p.all)))
+	return uintptr(unsafe.Pointer(value))-first < uintptr(len(p.all))*unsafe.Sizeof(*value)
+}
