@@ -131,6 +131,8 @@ func (l *dtlsLink) poll(now time.Time) (uint64, error) {
 
 func (l *dtlsLink) repeatTemplates() bool { return true }
 
+func (dtlsTransport) prompt() bool { return false }
+
 func (l *dtlsLink) probe() time.Duration { return 0 }
 
 func (l *dtlsLink) settleTime() time.Duration { return l.settle }

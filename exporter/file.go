@@ -32,6 +32,8 @@ func openFile(url, path string) (transport, error) {
 
 func (f *file) repeatTemplates() bool { return false }
 
+func (*file) prompt() bool { return false }
+
 func (f *file) send(_ context.Context, b []byte) error {
 	_, err := f.w.Write(b)
 	return f.fault(err)

@@ -35,6 +35,7 @@ type fakeTransport struct {
 	times    []time.Time
 	err      error
 	repeat   bool
+	waits    bool // for the collector
 }
 
 func (f *fakeTransport) send(_ context.Context, b []byte) error {
@@ -48,6 +49,7 @@ func (f *fakeTransport) send(_ context.Context, b []byte) error {
 func (f *fakeTransport) flush(context.Context) error { return f.err }
 func (f *fakeTransport) sync(context.Context) error  { return f.err }
 func (f *fakeTransport) repeatTemplates() bool       { return f.repeat }
+func (f *fakeTransport) prompt() bool                { return !f.waits }
 func (f *fakeTransport) close() error                { return nil }
 
 func fakeSession(t *testing.T, cfg Config) (*Session, *fakeTransport) {

@@ -171,6 +171,9 @@ func TestSequenceOfMessages(t *testing.T) {
 		export(t, s, 7, 60, v4)
 		export(t, s, 8, 1, v6)
 		export(t, s, 7, 1, v4)
+		if err := s.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Minute)
 		export(t, s, 8, 1, v6)
 		flush(t, s)

@@ -23,6 +23,9 @@ type Session struct {
 	maker     *message.Maker
 	buf       []byte
 
+	left  time.Time // when the last message left, as far as that was asked for
+	since int       // messages that have left since
+
 	domain  *domain // of the message that was begun; nil if none was
 	message message.Message
 }
@@ -56,6 +59,7 @@ func newSession(cfg Config, t transport) *Session {
 // message when it is full. The records of one domain arrive in order; a record
 // of another domain sends the message that was begun. With NetFlow version 5, a
 // flow with large counters becomes several records, and one of IPv6 is an error.
+// Whoever does not know when the next record comes calls Pause.
 //
 // An error of the transport is final for the session.
 func (s *Session) Export(ctx context.Context, domainID uint32, r *templates.Record) error {
@@ -142,10 +146,27 @@ func (s *Session) open(d *domain, now time.Time) {
 	s.domain = d
 }
 
+// sameTime is how many messages may leave with one time if they follow each other without
+// a pause and a limit: together they take less than a millisecond, and to ask for the time
+// costs as much as encoding two records.
+const sameTime = 16
+
+// time returns the time for a message that leaves.
+func (s *Session) time() time.Time {
+	if s.since == sameTime || s.limiter != nil || !s.transport.prompt() {
+		s.since = 0
+	}
+	if s.since == 0 {
+		s.left = s.now()
+	}
+	s.since++
+	return s.left
+}
+
 // send hands the message that was begun, if any, to the transport. It returns when
-// that was, which is asked for once a message.
+// that was.
 func (s *Session) send(ctx context.Context) (time.Time, error) {
-	now := s.now()
+	now := s.time()
 	d, m := s.domain, &s.message
 	if d == nil {
 		return now, nil
@@ -192,16 +213,22 @@ func (s *Session) hold(ctx context.Context, now time.Time, d time.Duration) erro
 }
 
 func (s *Session) flush(ctx context.Context, now time.Time) error {
+	s.since = 0
 	if s.limiter != nil {
 		s.limiter.left(now)
 	}
 	return s.transport.flush(ctx)
 }
 
+// Pause sends the messages that wait for others, but none that is not full: it is not
+// known when the next record comes.
+func (s *Session) Pause(ctx context.Context) error { return s.flush(ctx, s.now()) }
+
 // Flush sends everything that is held back, full messages or not, and behind it
 // the names that were not told yet. If ctx has a deadline, they take half of the
 // time at most.
 func (s *Session) Flush(ctx context.Context) error {
+	s.since = 0
 	if err := s.finish(ctx); err != nil {
 		return err
 	}
@@ -211,6 +238,7 @@ func (s *Session) Flush(ctx context.Context) error {
 // Sync flushes, and returns when the collector has had time to refuse what was
 // sent, as far as the transport can tell.
 func (s *Session) Sync(ctx context.Context) error {
+	s.since = 0
 	if err := s.finish(ctx); err != nil {
 		return err
 	}

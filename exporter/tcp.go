@@ -121,6 +121,8 @@ func handshakeTLS(ctx context.Context, cfg *Config, conn net.Conn, conf *tls.Con
 
 func (t *tcp) repeatTemplates() bool { return false }
 
+func (*tcp) prompt() bool { return false }
+
 func (t *tcp) send(ctx context.Context, b []byte) error {
 	if t.w.Available() < len(b) {
 		if err := t.flush(ctx); err != nil {

@@ -19,6 +19,8 @@ type transport interface {
 	// sync flushes, and returns when the collector has had time to refuse what
 	// was sent.
 	sync(ctx context.Context) error
+	// prompt says whether send never waits for the collector.
+	prompt() bool
 	// repeatTemplates says whether templates may get lost and must be sent
 	// again from time to time (RFC 7011 §8.4).
 	repeatTemplates() bool

@@ -87,6 +87,8 @@ func onLoopback(c net.Conn) bool {
 
 func (u *udp) repeatTemplates() bool { return true }
 
+func (*udp) prompt() bool { return true }
+
 func (u *udp) send(ctx context.Context, b []byte) error {
 	if !u.gather {
 		return u.write(ctx, b, nil)
