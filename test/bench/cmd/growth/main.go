@@ -2,7 +2,8 @@
 // million tuples in one stream (100 million with -full), from one network interface
 // to 10 000, and for each collector that is added. Cost is the processor time of
 // flow2ipfix replay alone, in the kernel too, as the kernel counts it when the
-// process has ended. Streams are made by a process of their own.
+// process has ended, and without that of a replay of nothing just before. Streams are
+// made by a process of their own.
 package main
 
 import (
@@ -31,7 +32,7 @@ type options struct {
 func main() {
 	var o options
 	o.program.Flags()
-	flag.BoolVar(&o.full, "full", false, "up to 100 million tuples, 8 GB that are made while they are read")
+	flag.BoolVar(&o.full, "full", false, "up to 100 million tuples, 8 GB of temporary files")
 	flag.IntVar(&o.runs, "runs", 5, "how often a million tuples are sent; fewer more often, more only once")
 	flag.IntVar(&o.stream.NICs, "stream-nics", 0, "write a stream to standard output; for this program itself")
 	flag.IntVar(&o.stream.Minutes, "stream-minutes", 0, "of the stream")
@@ -55,18 +56,13 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 		return err
 	}
 	defer sink.Close()
-	r := replay{product: o.program.Binary, collectors: []string{addr}}
-	nothing := filepath.Join(dir, "nothing.json")
-	if err := os.WriteFile(nothing, []byte(flowgen.Head+flowgen.Tail), 0o600); err != nil {
+	r := replay{product: o.program.Binary, collectors: []string{addr}, nothing: filepath.Join(dir, "nothing.json")}
+	if err := os.WriteFile(r.nothing, []byte(flowgen.Head+flowgen.Tail), 0o600); err != nil {
 		return err
 	}
-	start, err := r.repeat(ctx, 30, nil, nothing)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(out, "\ngrowth: flow2ipfix replay to UDP, unpaced; medians of processor time, without the %.1f ms of a replay of no tuples\n", 1e3*start.processor)
-	for _, table := range []func(context.Context, options, replay, cost, string, io.Writer) error{tuples, interfaces, blobs, collectors} {
-		if err := table(ctx, o, r, start, dir, out); err != nil {
+	fmt.Fprint(out, "\ngrowth: flow2ipfix replay to UDP, unpaced; medians of processor time, without that of a replay of no tuples\n")
+	for _, table := range []func(context.Context, options, replay, string, io.Writer) error{tuples, interfaces, blobs, collectors} {
+		if err := table(ctx, o, r, dir, out); err != nil {
 			return err
 		}
 	}
@@ -77,53 +73,63 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 type replay struct {
 	product    string
 	collectors []string
+	nothing    string // a file without tuples
 }
 
 // cost is what a replay takes.
 type cost struct {
 	tuples          int
-	wall, processor float64 // seconds
+	wall, processor float64 // seconds; processor is without that of a replay of nothing
 	peak            int64
 }
 
-// net is the processor time for a tuple in nanoseconds, without the start.
-func (c cost) net(start cost) float64 {
-	return 1e9 * (c.processor - start.processor) / float64(c.tuples)
-}
+// each is the processor time for a tuple in nanoseconds.
+func (c cost) each() float64 { return 1e9 * c.processor / float64(c.tuples) }
 
-// repeat replays a stream so many times, or without one the files, and returns the
-// medians.
-func (r replay) repeat(ctx context.Context, times int, from *stream, files ...string) (cost, error) {
+// run replays files.
+func (r replay) run(ctx context.Context, files ...string) (bench.Result, error) {
 	args := []string{r.product, "replay", "--rate", "0", "--summary", "json"}
 	for _, addr := range r.collectors {
 		args = append(args, "--collector", "udp://"+addr)
 	}
-	args = append(args, files...)
-	if from != nil {
-		args = append(args, "-")
+	result, said, err := bench.Process(ctx, nil, append(args, files...)...)
+	if err != nil {
+		return result, fmt.Errorf("run flow2ipfix: %w", err)
 	}
+	if err := json.Unmarshal(said, &result.Summary); err != nil {
+		return result, fmt.Errorf("decode summary: %w", err)
+	}
+	return result, nil
+}
+
+// repeat replays files so many times, by turns with nothing, and returns the medians.
+func (r replay) repeat(ctx context.Context, times int, files ...string) (cost, error) {
 	var all []cost
 	for range times {
-		var result bench.Result
-		var said []byte
-		var err error
-		if from == nil {
-			result, said, err = bench.Process(ctx, nil, args...)
-		} else {
-			result, said, err = from.feed(ctx, args)
-		}
+		start, err := r.run(ctx, r.nothing)
 		if err != nil {
-			return cost{}, fmt.Errorf("run flow2ipfix: %w", err)
+			return cost{}, err
 		}
-		if err := json.Unmarshal(said, &result.Summary); err != nil {
-			return cost{}, fmt.Errorf("decode summary: %w", err)
+		result, err := r.run(ctx, files...)
+		if err != nil {
+			return cost{}, err
 		}
-		if from != nil && result.Tuples != from.made.Tuples {
-			return cost{}, fmt.Errorf("%d of %d tuples were read", result.Tuples, from.made.Tuples)
-		}
-		all = append(all, cost{result.Tuples, result.Wall.Seconds(), result.Processor.Seconds(), result.PeakRSSBytes})
+		all = append(all, cost{result.Tuples, result.Wall.Seconds(), (result.Processor - start.Processor).Seconds(), result.PeakRSSBytes})
 	}
 	return medians(all), nil
+}
+
+// stream replays a stream so many times, which lies in a file meanwhile.
+func (r replay) stream(ctx context.Context, times int, s *stream, dir string) (c cost, err error) {
+	name := filepath.Join(dir, "stream.json")
+	defer func() { err = errors.Join(err, os.Remove(name)) }()
+	if err := s.save(ctx, name); err != nil {
+		return cost{}, err
+	}
+	if c, err = r.repeat(ctx, times, name); err == nil && c.tuples != s.made.Tuples {
+		err = fmt.Errorf("%d of %d tuples were read", c.tuples, s.made.Tuples)
+	}
+	return c, err
 }
 
 // medians returns those of what replays of the same tuples took.
@@ -143,19 +149,18 @@ var hour = time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
 // the same whatever the sum, so that there are always as many live flows.
 const perMinute = 5000
 
-// tuples lets one stream grow. It is made while it is read, so that nothing lies on
-// the disk; no minute is like another.
-func tuples(ctx context.Context, o options, r replay, start cost, _ string, out io.Writer) error {
+// tuples lets one stream grow.
+func tuples(ctx context.Context, o options, r replay, dir string, out io.Writer) error {
 	sizes := []int{10_000, 100_000, 1_000_000, 10_000_000}
 	if o.full {
 		sizes = append(sizes, 100_000_000)
 	}
-	fmt.Fprintf(out, "\none interface, %d tuples a minute, from standard input\n\n", perMinute)
+	fmt.Fprintf(out, "\none interface, %d tuples a minute, from a file\n\n", perMinute)
 	table := bench.NewTable(0, "tuples", "JSON", "processor time", "for a tuple", "for each more than above", "time", "peak memory")
 	before := cost{}
 	for _, size := range sizes {
 		s := stream{NICs: 1, Minutes: size / perMinute, PerMinute: perMinute}
-		c, err := r.repeat(ctx, min(30, max(1, o.runs*1_000_000/size)), &s)
+		c, err := r.stream(ctx, min(50, max(1, 2*o.runs*1_000_000/size)), &s, dir)
 		if err != nil {
 			return err
 		}
@@ -164,8 +169,8 @@ func tuples(ctx context.Context, o options, r replay, start cost, _ string, out 
 			further = fmt.Sprintf("%.0f ns", 1e9*(c.processor-before.processor)/float64(c.tuples-before.tuples))
 		}
 		before = c
-		table.Row(strconv.Itoa(c.tuples), fmt.Sprintf("%.1f MB", float64(s.made.Bytes)/1e6), fmt.Sprintf("%.3f s", c.processor-start.processor),
-			fmt.Sprintf("%.0f ns", c.net(start)), further, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
+		table.Row(strconv.Itoa(c.tuples), fmt.Sprintf("%.1f MB", float64(s.made.Bytes)/1e6), fmt.Sprintf("%.3f s", c.processor),
+			fmt.Sprintf("%.0f ns", c.each()), further, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
 	}
 	table.Write(out)
 	return nil
@@ -176,25 +181,25 @@ const perRecord = 100
 
 // interfaces shares records out among more and more interfaces, each of which has
 // ten at least: what is new of an interface costs only once.
-func interfaces(ctx context.Context, o options, r replay, start cost, _ string, out io.Writer) error {
-	fmt.Fprintf(out, "\nrecords of %d tuples, of more and more interfaces, from standard input\n\n", perRecord)
+func interfaces(ctx context.Context, o options, r replay, dir string, out io.Writer) error {
+	fmt.Fprintf(out, "\nrecords of %d tuples, of more and more interfaces, from a file\n\n", perRecord)
 	table := bench.NewTable(0, "interfaces", "records", "tuples", "processor time", "for a tuple", "time", "peak memory")
 	for _, nics := range []int{1, 10, 100, 1000, 10_000} {
 		minutes := max(10, 10_000/nics)
 		s := stream{NICs: nics, Minutes: minutes, PerMinute: perRecord}
-		c, err := r.repeat(ctx, max(1, o.runs*10_000/(nics*minutes)), &s)
+		c, err := r.stream(ctx, max(1, 2*o.runs*10_000/(nics*minutes)), &s, dir)
 		if err != nil {
 			return err
 		}
-		table.Row(strconv.Itoa(nics), strconv.Itoa(nics*minutes), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
-			fmt.Sprintf("%.0f ns", c.net(start)), fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
+		table.Row(strconv.Itoa(nics), strconv.Itoa(nics*minutes), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor),
+			fmt.Sprintf("%.0f ns", c.each()), fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
 	}
 	table.Write(out)
 	return nil
 }
 
 // blobs shares the same number of records out among more and more files.
-func blobs(ctx context.Context, o options, r replay, start cost, dir string, out io.Writer) error {
+func blobs(ctx context.Context, o options, r replay, dir string, out io.Writer) error {
 	const records = 10_000
 	fmt.Fprintf(out, "\n%d records of %d tuples, in a file for each interface and hour\n\n", records, perRecord)
 	table := bench.NewTable(0, "interfaces", "files", "tuples", "processor time", "for a tuple", "for each more file", "time", "peak memory")
@@ -206,7 +211,7 @@ func blobs(ctx context.Context, o options, r replay, start cost, dir string, out
 			"--minutes", strconv.Itoa(records/nics), "--tuples", strconv.Itoa(perRecord), "--start", hour.Format(time.RFC3339)); err != nil {
 			return fmt.Errorf("generate flow logs: %w", err)
 		}
-		c, err := r.repeat(ctx, o.runs, nil, logs)
+		c, err := r.repeat(ctx, o.runs, logs)
 		if err != nil {
 			return err
 		}
@@ -219,8 +224,8 @@ func blobs(ctx context.Context, o options, r replay, start cost, dir string, out
 		} else {
 			more = fmt.Sprintf("%.0f µs", 1e6*(c.processor-first.processor)/float64(files-firstFiles))
 		}
-		table.Row(strconv.Itoa(nics), strconv.Itoa(files), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
-			fmt.Sprintf("%.0f ns", c.net(start)), more, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
+		table.Row(strconv.Itoa(nics), strconv.Itoa(files), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor),
+			fmt.Sprintf("%.0f ns", c.each()), more, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
 	}
 	table.Write(out)
 	return nil
@@ -229,7 +234,7 @@ func blobs(ctx context.Context, o options, r replay, start cost, dir string, out
 // collectors sends the same hour to more and more collectors. How many those are takes
 // turns: what each adds is a small difference of large numbers, which are to have the
 // same noise in them.
-func collectors(ctx context.Context, o options, r replay, start cost, dir string, out io.Writer) error {
+func collectors(ctx context.Context, o options, r replay, dir string, out io.Writer) error {
 	load := bench.Load{Kind: "vnet", Minutes: 60, TuplesPerMinute: 16667}
 	files, err := load.Generate(ctx, r.product, filepath.Join(dir, "collectors"))
 	if err != nil {
@@ -254,7 +259,7 @@ func collectors(ctx context.Context, o options, r replay, start cost, dir string
 	for range 4 * o.runs {
 		for i := range costs {
 			r.collectors = addrs[:i+1]
-			c, err := r.repeat(ctx, 1, nil, files...)
+			c, err := r.repeat(ctx, 1, files...)
 			if err != nil {
 				return err
 			}
@@ -265,10 +270,10 @@ func collectors(ctx context.Context, o options, r replay, start cost, dir string
 	for i := range costs {
 		c, added := medians(costs[i]), "-"
 		if i > 0 {
-			added = fmt.Sprintf("%.0f ns", c.net(start)-before)
+			added = fmt.Sprintf("%.0f ns", c.each()-before)
 		}
-		before = c.net(start)
-		table.Row(strconv.Itoa(i+1), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor-start.processor),
+		before = c.each()
+		table.Row(strconv.Itoa(i+1), strconv.Itoa(c.tuples), fmt.Sprintf("%.3f s", c.processor),
 			fmt.Sprintf("%.0f ns", before), added, fmt.Sprintf("%.2f s", c.wall), bench.MiB(c.peak))
 	}
 	table.Write(out)

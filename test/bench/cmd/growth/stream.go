@@ -12,15 +12,12 @@ import (
 	"os/exec"
 	"strconv"
 
-	"golang.org/x/sys/unix"
-
 	"flow2ipfix/internal/flowgen"
-	"flow2ipfix/test/bench"
 )
 
-// stream is a flow log that is made while it is read: minute by minute, the record
-// of each interface. A process of its own makes it, so that this one stays small:
-// Linux counts what it holds to the peak memory of what it starts.
+// stream is a flow log that is made minute by minute: the record of each interface, no
+// minute like another. A process of its own makes it, so that this one stays small: Linux
+// counts what it holds to the peak memory of what it starts.
 type stream struct {
 	NICs, Minutes, PerMinute int
 
@@ -30,39 +27,29 @@ type stream struct {
 	}
 }
 
-// pipeBytes is how much may wait for the program: the more, the less often it waits
-// for what is being made.
-const pipeBytes = 1 << 20
-
-// feed runs a program that reads the stream from standard input.
-func (s *stream) feed(ctx context.Context, args []string) (result bench.Result, said []byte, err error) {
+// save makes the stream as a file. It is not made while it is read: a replay is faster
+// than that, and would pay for waiting.
+func (s *stream) save(ctx context.Context, name string) (err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return result, nil, err
+		return err
 	}
-	out, in, err := os.Pipe()
+	f, err := os.Create(name)
 	if err != nil {
-		return result, nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	if _, err := unix.FcntlInt(in.Fd(), unix.F_SETPIPE_SZ, pipeBytes); err != nil {
-		return result, nil, errors.Join(err, in.Close())
-	}
+	defer func() { err = errors.Join(err, f.Close()) }()
 	maker := exec.CommandContext(ctx, self, "-stream-nics", strconv.Itoa(s.NICs),
 		"-stream-minutes", strconv.Itoa(s.Minutes), "-stream-tuples", strconv.Itoa(s.PerMinute))
 	var made bytes.Buffer
-	maker.Stdout, maker.Stderr = in, &made
-	err = maker.Start()
-	if err := errors.Join(err, in.Close()); err != nil {
-		return result, nil, err
+	maker.Stdout, maker.Stderr = f, &made
+	if err := maker.Run(); err != nil {
+		return fmt.Errorf("make a stream: %w: %s", err, bytes.TrimSpace(made.Bytes()))
 	}
-	if result, said, err = bench.Process(ctx, out, args...); err != nil {
-		_ = maker.Process.Kill() // nobody reads what it makes
+	if err := f.Sync(); err != nil { // now, and not while the replay runs
+		return err
 	}
-	if err := errors.Join(err, maker.Wait()); err != nil {
-		return result, nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(made.Bytes()))
-	}
-	return result, said, json.Unmarshal(made.Bytes(), &s.made)
+	return json.Unmarshal(made.Bytes(), &s.made)
 }
 
 // write makes the stream, and says on standard error what it was.
@@ -72,7 +59,7 @@ func write(ctx context.Context, o options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(out, pipeBytes)
+	w := bufio.NewWriterSize(out, 1<<20)
 	put := func(text []byte) error {
 		s.made.Bytes += int64(len(text))
 		_, err := w.Write(text)
