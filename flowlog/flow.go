@@ -96,6 +96,8 @@ const (
 	HasBytesSent
 	HasPacketsReceived
 	HasBytesReceived
+
+	hasAll = HasPacketsSent | HasBytesSent | HasPacketsReceived | HasBytesReceived
 )
 
 // Flow is one flow tuple. It is a plain value: it holds no memory of the input.
