@@ -47,7 +47,7 @@ func (l *lane) run(ctx context.Context, failed func(error)) error {
 			if l.err == nil {
 				fail(l.export(ctx, l.session, bt))
 			}
-			if l.err == nil && len(l.in) == 0 {
+			if l.err == nil {
 				fail(l.session.Pause(ctx))
 			}
 			if bt.lanes.Add(-1) == 0 {

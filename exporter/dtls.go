@@ -131,8 +131,6 @@ func (l *dtlsLink) poll(now time.Time) (uint64, error) {
 
 func (l *dtlsLink) repeatTemplates() bool { return true }
 
-func (dtlsTransport) prompt() bool { return false }
-
 func (l *dtlsLink) probe() time.Duration { return 0 }
 
 func (l *dtlsLink) settleTime() time.Duration { return l.settle }
@@ -158,15 +156,15 @@ func dialDTLS(ctx context.Context, cfg *Config, target string) (transport, error
 	return dtlsTransport{l}, nil
 }
 
-func (t dtlsTransport) send(ctx context.Context, b []byte) error {
+func (t dtlsTransport) send(ctx context.Context, b []byte) (held bool, err error) {
 	for {
 		err := t.dtlsLink.send(b, 0)
 		if !errors.Is(err, errBusy) {
 			t.settling = settling{}
-			return err
+			return false, err
 		}
 		if err := sleep(ctx, time.Millisecond); err != nil {
-			return err
+			return false, err
 		}
 	}
 }

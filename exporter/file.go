@@ -32,11 +32,9 @@ func openFile(url, path string) (transport, error) {
 
 func (f *file) repeatTemplates() bool { return false }
 
-func (*file) prompt() bool { return false }
-
-func (f *file) send(_ context.Context, b []byte) error {
-	_, err := f.w.Write(b)
-	return f.fault(err)
+func (f *file) send(_ context.Context, b []byte) (held bool, err error) {
+	_, err = f.w.Write(b)
+	return false, f.fault(err)
 }
 
 func (f *file) flush(context.Context) error { return f.fault(f.w.Flush()) }

@@ -54,8 +54,11 @@ type leavingTransport struct {
 	*departures
 }
 
-func (f *leavingTransport) send(_ context.Context, b []byte) error { f.take(b); return nil }
-func (f *leavingTransport) flush(context.Context) error            { f.leave(); return nil }
+func (f *leavingTransport) send(_ context.Context, b []byte) (bool, error) {
+	f.take(b)
+	return true, nil
+}
+func (f *leavingTransport) flush(context.Context) error { f.leave(); return nil }
 
 type leavingLink struct {
 	fakeLink

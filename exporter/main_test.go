@@ -35,21 +35,24 @@ type fakeTransport struct {
 	times    []time.Time
 	err      error
 	repeat   bool
-	waits    bool // for the collector
+	gathers  int // so many messages leave together; 0: each alone
+	sent     func()
 }
 
-func (f *fakeTransport) send(_ context.Context, b []byte) error {
+func (f *fakeTransport) send(_ context.Context, b []byte) (held bool, err error) {
 	if f.err != nil {
-		return f.err
+		return false, f.err
 	}
 	f.messages = append(f.messages, append([]byte(nil), b...))
 	f.times = append(f.times, time.Now())
-	return nil
+	if held = f.gathers > 0 && len(f.messages)%f.gathers != 0; !held && f.sent != nil {
+		f.sent()
+	}
+	return held, nil
 }
 func (f *fakeTransport) flush(context.Context) error { return f.err }
 func (f *fakeTransport) sync(context.Context) error  { return f.err }
 func (f *fakeTransport) repeatTemplates() bool       { return f.repeat }
-func (f *fakeTransport) prompt() bool                { return !f.waits }
 func (f *fakeTransport) close() error                { return nil }
 
 func fakeSession(t *testing.T, cfg Config) (*Session, *fakeTransport) {

@@ -23,8 +23,8 @@ type Session struct {
 	maker     *message.Maker
 	buf       []byte
 
-	left  time.Time // when the last message left, as far as that was asked for
-	since int       // messages that have left since
+	left time.Time // when the last message left
+	held bool      // it has not yet: the transport waits for more
 
 	domain  *domain // of the message that was begun; nil if none was
 	message message.Message
@@ -59,7 +59,7 @@ func newSession(cfg Config, t transport) *Session {
 // message when it is full. The records of one domain arrive in order; a record
 // of another domain sends the message that was begun. With NetFlow version 5, a
 // flow with large counters becomes several records, and one of IPv6 is an error.
-// Whoever does not know when the next record comes calls Pause.
+// Now and then Pause is to be called: before the next record may be long in coming.
 //
 // An error of the transport is final for the session.
 func (s *Session) Export(ctx context.Context, domainID uint32, r *templates.Record) error {
@@ -146,20 +146,12 @@ func (s *Session) open(d *domain, now time.Time) {
 	s.domain = d
 }
 
-// sameTime is how many messages may leave with one time if they follow each other without
-// a pause and a limit: together they take less than a millisecond, and to ask for the time
-// costs as much as encoding two records.
-const sameTime = 16
-
-// time returns the time for a message that leaves.
+// time returns the time for a message that leaves. Those that the transport gathers leave
+// together: to ask for each of them costs as much as encoding two records.
 func (s *Session) time() time.Time {
-	if s.since == sameTime || s.limiter != nil || !s.transport.prompt() {
-		s.since = 0
-	}
-	if s.since == 0 {
+	if !s.held || s.limiter != nil {
 		s.left = s.now()
 	}
-	s.since++
 	return s.left
 }
 
@@ -181,7 +173,8 @@ func (s *Session) send(ctx context.Context) (time.Time, error) {
 	}
 	b := m.Finish()
 	s.maker.Seal(b, m.Epoch, d.sequence, now)
-	if err := s.transport.send(ctx, b); err != nil {
+	var err error
+	if s.held, err = s.transport.send(ctx, b); err != nil {
 		return now, err
 	}
 	if s.limiter != nil && s.limiter.pass(now, m.Records+m.Options) {
@@ -213,22 +206,22 @@ func (s *Session) hold(ctx context.Context, now time.Time, d time.Duration) erro
 }
 
 func (s *Session) flush(ctx context.Context, now time.Time) error {
-	s.since = 0
+	s.held = false
 	if s.limiter != nil {
 		s.limiter.left(now)
 	}
 	return s.transport.flush(ctx)
 }
 
-// Pause sends the messages that wait for others, but none that is not full: it is not
-// known when the next record comes.
+// Pause sends the messages that wait for others, but none that is not full: the next
+// record may be long in coming.
 func (s *Session) Pause(ctx context.Context) error { return s.flush(ctx, s.now()) }
 
 // Flush sends everything that is held back, full messages or not, and behind it
 // the names that were not told yet. If ctx has a deadline, they take half of the
 // time at most.
 func (s *Session) Flush(ctx context.Context) error {
-	s.since = 0
+	s.held = false
 	if err := s.finish(ctx); err != nil {
 		return err
 	}
@@ -238,7 +231,7 @@ func (s *Session) Flush(ctx context.Context) error {
 // Sync flushes, and returns when the collector has had time to refuse what was
 // sent, as far as the transport can tell.
 func (s *Session) Sync(ctx context.Context) error {
-	s.since = 0
+	s.held = false
 	if err := s.finish(ctx); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package exporter
 
 import (
+	"context"
 	"encoding/binary"
 	"slices"
 	"testing"
@@ -9,47 +10,71 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestExportTimes: messages that leave one right after the other over UDP have a time in
-// common, but not many, and none that a pause, a rate or a slow collector made untrue.
+// TestExportTimes: messages that leave together have a time in common. It is not that of
+// those before them, for which the collector may have been waited for, nor from before a
+// pause, and who keeps to a rate says each message's own.
 func TestExportTimes(t *testing.T) {
-	const asked, full = 1_700_000_000, 23 // records that fill a message
+	const full = 25 // records, more than a message holds
 	for _, tc := range []struct {
-		name  string
-		cfg   Config
-		waits bool
-		same  int
+		name    string
+		cfg     Config
+		gathers int
+		same    int
 	}{
-		{name: "unpaced", same: sameTime},
-		{name: "paced", cfg: Config{Rate: 1_000_000_000}, same: 1},
-		{name: "a transport that waits", waits: true, same: 1},
+		{name: "gathered", gathers: 8, same: 8},
+		{name: "gathered, paced", cfg: Config{Rate: 1_000_000_000}, gathers: 8, same: 1},
+		{name: "each alone", same: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, f := fakeSession(t, tc.cfg)
-			f.waits, f.repeat = tc.waits, false
-			clock := time.Unix(asked, 0)
+			f.repeat, f.gathers = false, tc.gathers
+			clock := time.Unix(1_700_000_000, 0)
 			s.now = func() time.Time {
 				clock = clock.Add(time.Second)
 				return clock
 			}
+			f.sent = func() { clock = clock.Add(time.Hour) } // it took long
 			times := func() (seconds []uint32) {
 				for _, m := range f.messages {
 					seconds = append(seconds, binary.BigEndian.Uint32(m[4:]))
 				}
-				f.messages = nil
-				return slices.Compact(seconds)
+				return seconds
 			}
-			export(t, s, 1, 3*sameTime*full, v4)
-			sent := len(f.messages)
-			if got, least := len(times()), sent/tc.same; got < least || got > least+1 {
-				t.Errorf("%d messages have %d times, want one for %d", sent, got, tc.same)
+			for len(f.messages) < 3*8 {
+				export(t, s, 1, 1, v4)
 			}
-			before := uint32(clock.Unix())
+			all := times()
+			for i := range all {
+				if together := i%8 != 0 && i/tc.same == (i-1)/tc.same; i > 0 && (all[i] == all[i-1]) != together {
+					t.Errorf("message %d has time %d, that before it %d; want them to be the same: %v", i, all[i], all[i-1], together)
+				}
+				if i >= 8 && i%8 == 0 && all[i]-all[i-1] < 3600 {
+					t.Errorf("message %d has time %d, %d s after that before it, which took an hour to leave", i, all[i], all[i]-all[i-1])
+				}
+			}
+			before := len(f.messages)
+			export(t, s, 1, full, v4)
 			if err := s.Pause(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			export(t, s, 1, full+1, v4)
-			if got := times(); len(got) == 0 || got[0] <= before {
-				t.Errorf("after a pause messages have the times %d, want later ones than %d", got, before)
+			clock = clock.Add(time.Hour)
+			paused := len(f.messages)
+			for len(f.messages) == paused {
+				export(t, s, 1, 1, v4)
+			}
+			if all = times(); paused == before || all[paused]-all[paused-1] < 3600 {
+				t.Errorf("after a pause of an hour a message has time %d, that before it %d", all[paused], all[paused-1])
+			}
+			for name, end := range map[string]func(context.Context) error{"flush": s.Flush, "sync": s.Sync} {
+				export(t, s, 1, full, v4)
+				clock = clock.Add(time.Hour)
+				now := uint32(clock.Unix())
+				if err := end(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if all = times(); all[len(all)-1] < now {
+					t.Errorf("%s: the last message has time %d, want %d at least", name, all[len(all)-1], now)
+				}
 			}
 		})
 	}

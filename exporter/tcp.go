@@ -121,16 +121,14 @@ func handshakeTLS(ctx context.Context, cfg *Config, conn net.Conn, conf *tls.Con
 
 func (t *tcp) repeatTemplates() bool { return false }
 
-func (*tcp) prompt() bool { return false }
-
-func (t *tcp) send(ctx context.Context, b []byte) error {
+func (t *tcp) send(ctx context.Context, b []byte) (held bool, err error) {
 	if t.w.Available() < len(b) {
 		if err := t.flush(ctx); err != nil {
-			return err
+			return false, err
 		}
 	}
-	_, err := t.w.Write(b)
-	return t.fault(ctx, err)
+	_, err = t.w.Write(b)
+	return false, t.fault(ctx, err)
 }
 
 // sync waits until the collector's kernel has acknowledged everything. Whether

@@ -11,16 +11,15 @@ import (
 
 // transport takes finished messages to a collector.
 type transport interface {
-	// send takes a message; it does not keep b. It may hold messages back
-	// until there are more, or flush is called.
-	send(ctx context.Context, b []byte) error
+	// send takes a message; it does not keep b. It may hold messages back until
+	// there are more, or flush is called: held says that this one is held back, with
+	// those before it if there are any, and that nothing was waited for.
+	send(ctx context.Context, b []byte) (held bool, err error)
 	// flush sends what is held back.
 	flush(ctx context.Context) error
 	// sync flushes, and returns when the collector has had time to refuse what
 	// was sent.
 	sync(ctx context.Context) error
-	// prompt says whether send never waits for the collector.
-	prompt() bool
 	// repeatTemplates says whether templates may get lost and must be sent
 	// again from time to time (RFC 7011 §8.4).
 	repeatTemplates() bool

@@ -87,27 +87,27 @@ func onLoopback(c net.Conn) bool {
 
 func (u *udp) repeatTemplates() bool { return true }
 
-func (*udp) prompt() bool { return true }
-
-func (u *udp) send(ctx context.Context, b []byte) error {
+func (u *udp) send(ctx context.Context, b []byte) (held bool, err error) {
 	if !u.gather {
-		return u.write(ctx, b, nil)
+		return false, u.write(ctx, b, nil)
 	}
+	held = true
 	// Only the last of the datagrams may be shorter than the others.
 	whole := len(u.held)%max(u.segment, 1) == 0
 	if len(u.held) > 0 && (!whole || len(b) > u.segment || len(u.held)+len(b) > maxGather || len(u.held) >= maxSegments*u.segment) {
+		held = false
 		if err := u.flush(ctx); err != nil {
-			return err
+			return false, err
 		}
 		if !u.gather { // from now on
-			return u.write(ctx, b, nil)
+			return false, u.write(ctx, b, nil)
 		}
 	}
 	if len(u.held) == 0 {
 		u.segment = len(b)
 	}
 	u.held = append(u.held, b...)
-	return nil
+	return held, nil
 }
 
 // flush sends what is held.

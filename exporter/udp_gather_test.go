@@ -126,3 +126,32 @@ func TestUDPLinkCountsWhatLeft(t *testing.T) {
 		})
 	}
 }
+
+// TestHeld: what is gathered is said to be held back, but not what had to wait for those
+// before it to leave, nor what leaves alone.
+func TestHeld(t *testing.T) {
+	c := listenUDP(t)
+	cfg := Config{URL: "udp://" + c.LocalAddr().String(), Templates: generic(t)}
+	if err := cfg.setDefaults(); err != nil {
+		t.Fatal(err)
+	}
+	opened, err := dialUDP(t.Context(), &cfg, c.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := opened.(*udp)
+	defer func() { _ = u.close() }()
+	send := func(octets int, want bool) {
+		t.Helper()
+		if held, err := u.send(t.Context(), make([]byte, octets)); err != nil || held != want {
+			t.Errorf("%d octets are held back: %v, error %v; want %v", octets, held, err, want)
+		}
+	}
+	for i := range 2*maxGather/1400 - 1 {
+		send(1400, i != maxGather/1400)
+	}
+	send(1000, true)  // may be the last one
+	send(1000, false) // no more behind that
+	u.gather = false
+	send(1000, false)
+}

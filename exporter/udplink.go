@@ -35,7 +35,7 @@ func openUDPLink(ctx context.Context, cfg *Config, target string) (link, error) 
 
 func (l *udpLink) send(b []byte, upTo uint64) error {
 	before, gathered := l.last, len(l.udp.held) > 0
-	if err := l.udp.send(context.Background(), b); err != nil {
+	if _, err := l.udp.send(context.Background(), b); err != nil {
 		return err
 	}
 	l.last = upTo

@@ -103,3 +103,36 @@ func TestGiantBatchesAreGivenBack(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeWindows: decoders of large records do not share a window, and who outgrows it
+// gives it back.
+func TestLargeWindows(t *testing.T) {
+	record := func(bytes int) string {
+		return vnetRecord(strings.Split(strings.Repeat(vnetTuple+"|", bytes/len(vnetTuple))+vnetTuple, "|")...)
+	}
+	window := func(d *Decoder, text string) *byte {
+		t.Helper()
+		d.Reset(strings.NewReader(text), 0)
+		var b Batch
+		if err := d.Next(&b); err != nil {
+			t.Fatal(err)
+		}
+		b.Reset()
+		return &d.w.buf[0]
+	}
+	var d [3]*Decoder
+	for i := range d {
+		d[i] = NewDecoder(nil, 0, Options{})
+	}
+	large, giant := record(3<<19), record(2*largeBytes)
+	first, second := window(d[0], large), window(d[1], large)
+	if first == second {
+		t.Error("two decoders have one window")
+	}
+	if now := window(d[0], giant); now == first {
+		t.Error("the window did not grow for a giant record")
+	}
+	if third := window(d[2], large); third != first {
+		t.Error("the window that was outgrown is not used again")
+	}
+}

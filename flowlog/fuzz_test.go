@@ -46,6 +46,9 @@ var tupleSeeds = []string{
 	"4102444799999,1.2.3.4,5.6.7.8,1,2,3,O,E,FUTURE-code_1,18446744073709551616,,,",
 	"999999999,1.2.3.4,5.6.7.8,1,2,T,O,A,B,,,,",
 	`1663146003606,10.0.0.6,192.0.2.180,23956,443,6,O,E,NX,3,767,2,1580"`,
+	"1663146003606,10.0.0.6,192.0.2.180,23956,443,6,O,B,NX,0,0,0,0",
+	"1663146003606,10.0.0.6,192.0.2.180,23956,443,6,O,B,NX,0,0,0,05",
+	"1663146003,10.0.0.6,192.0.2.180,23956,443,T,O,A,E,,,,5",
 	"",
 	",,,,,,,,,,,,",
 }
@@ -64,7 +67,7 @@ func checkTuple(t *testing.T, kind Kind, tuple string) {
 	for i, behind := range behindTuples {
 		in := []byte(front + tuple + `"` + strings.Repeat(behind, padBytes))
 		in = bytes.Clone(in[:len(front)+max(padBytes, (len(tuple)+16)&^15)])
-		used := Flow{Time: 1, Start: 2, PacketsSent: 3, BytesReceived: 4, Protocol: 5, State: End, Encryption: EncryptionX, Counters: 15, Denied: true}
+		used := Flow{Time: 1, Start: 2, PacketsSent: 3, BytesSent: 7, PacketsReceived: 8, BytesReceived: 4, Protocol: 5, State: End, Encryption: EncryptionX, Counters: 15, Denied: true}
 
 		parse := parseVNet
 		if kind == NSG {

@@ -274,3 +274,17 @@ func TestSetIsACacheLine(t *testing.T) {
 	}
 	prefetch(s.table, &hashes) // what is asked for must be in the table, but nobody can see that
 }
+
+// TestGrowsInPlace: large pages are never given back, so that there must not be more of
+// them each time.
+func TestGrowsInPlace(t *testing.T) {
+	s := New(1 << 20)
+	s.grow()
+	first := &s.table[0]
+	for range 2 {
+		s.grow()
+	}
+	if &s.table[0] != first || len(s.table) != 8*firstSets {
+		t.Errorf("the table has %d sets, and moved when it grew for the second time: %v", len(s.table), &s.table[0] != first)
+	}
+}
