@@ -111,9 +111,10 @@ lint: tools ## golangci-lint, with vet and staticcheck in it
 .PHONY: unit
 unit: ## the packages' own tests, with the race detector and in random order
 	@# flowlog starts no goroutine, and is six times slower with the race detector; of
-	@# that it keeps the checks of pointers.
+	@# that it keeps the checks of pointers. So do those that have large pages, which are
+	@# left to the Go runtime where the detector is.
 	test/race.sh -timeout 10m $$(go list ./... | grep -v '/flowlog$$')
-	go test -shuffle=on -timeout 5m -gcflags=-d=checkptr ./flowlog
+	go test -shuffle=on -timeout 5m -gcflags=-d=checkptr ./flowlog ./convert/starts ./internal/largepages
 	cd test && ./race.sh -timeout 5m ./azureexamples/... ./bench/... ./expect/...
 
 .PHONY: fuzz

@@ -88,7 +88,7 @@ func TestPause(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrived := func() (sizes []int) { // over loopback, all that was sent
+	waiting := func() (sizes []int) { // over loopback, all that was sent
 		t.Helper()
 		b := make([]byte, 1<<16)
 		if err := raw.Read(func(fd uintptr) bool {
@@ -106,22 +106,22 @@ func TestPause(t *testing.T) {
 	}
 	export(t, s, 1, 1, v4) // with the templates
 	flush(t, s)
-	if first := arrived(); len(first) != 1 {
+	if first := waiting(); len(first) != 1 {
 		t.Fatalf("datagrams of %d octets, want the first one", first)
 	}
 	export(t, s, 1, 100, v4)
-	if early := arrived(); len(early) > 0 {
+	if early := waiting(); len(early) > 0 {
 		t.Errorf("datagrams of %d octets have left already, want them to be gathered", early)
 	}
 	if err := s.Pause(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	sent := arrived()
+	sent := waiting()
 	if len(sent) != 4 || slices.Min(sent) < s.cfg.MaxMessageBytes-60 {
 		t.Errorf("after a pause there are datagrams of %d octets, want four full ones", sent)
 	}
 	flush(t, s)
-	if rest := arrived(); len(rest) != 1 || rest[0] >= slices.Min(sent) {
+	if rest := waiting(); len(rest) != 1 || rest[0] >= slices.Min(sent) {
 		t.Errorf("after a flush there are datagrams of %d octets, want one that is not full", rest)
 	}
 }

@@ -102,6 +102,14 @@ func TestGiantBatchesAreGivenBack(t *testing.T) {
 			t.Errorf("batch %d has %d flows in %d chunks after a reset", i, batches[i].Len(), len(batches[i].chunks))
 		}
 	}
+	var kept []*chunk
+	for c, fresh := chunks.Take(); !fresh; c, fresh = chunks.Take() {
+		kept = append(kept, c)
+	}
+	if n := len(kept); n < keepChunks || n > 2*keepChunks {
+		t.Errorf("%d chunks are kept, want %d to twice as many", n, keepChunks)
+	}
+	chunks.Put(kept...)
 }
 
 // TestLargeWindows: decoders of large records do not share a window, and who outgrows it

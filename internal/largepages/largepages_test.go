@@ -12,6 +12,9 @@ import (
 	"unsafe"
 )
 
+// largeHere says whether Make asks for large pages.
+const largeHere = true
+
 func TestMake(t *testing.T) {
 	type value struct{ a, b uint64 }
 	one, two := Make[value](300_000), Make[value](3)

@@ -59,9 +59,12 @@ func TestPoolNeverLosesLargePages(t *testing.T) {
 		all = append(all, v)
 	}
 	p.Put(all[3], all[2], all[1], all[0]) // the garbage collector's first
-	for _, v := range all[:2] {
+	for i, v := range all {
+		if owned := i < 2 && largeHere; p.owns(v) != owned {
+			t.Errorf("value %d is in large pages: %v, want %v", i, !owned, owned)
+		}
 		if p.owns(v) && !slices.Contains(p.spare, v) {
-			t.Error("a value of the large pages is gone")
+			t.Errorf("value %d of the large pages is gone", i)
 		}
 	}
 }

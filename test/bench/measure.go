@@ -39,12 +39,12 @@ func YardstickProgram(binary string, anew bool) Contender {
 	}}
 }
 
-// ProductProgram is flow2ipfix, built as the given file.
-func ProductProgram(binary string) Contender {
+// ProductProgram is flow2ipfix, built as the given file, with more flags.
+func ProductProgram(binary string, flags ...string) Contender {
 	return Contender{Name: "flow2ipfix", Command: func(collectorAddr string, files []string) []string {
-		return append([]string{
+		return slices.Concat([]string{
 			binary, "replay", "--collector", "udp://" + collectorAddr, "--rate", "0", "--summary", "json",
-		}, files...)
+		}, flags, files)
 	}}
 }
 
@@ -69,7 +69,7 @@ type Result struct {
 
 // Run runs the contender once.
 func (c Contender) Run(ctx context.Context, collectorAddr string, files []string) (Result, error) {
-	result, said, err := Process(ctx, nil, c.Command(collectorAddr, files)...)
+	result, said, err := Process(ctx, c.Command(collectorAddr, files)...)
 	if err != nil {
 		return Result{}, fmt.Errorf("run %s: %w", c.Name, err)
 	}
@@ -80,10 +80,10 @@ func (c Contender) Run(ctx context.Context, collectorAddr string, files []string
 }
 
 // Process runs a program and returns what that took, and what it said.
-func Process(ctx context.Context, stdin io.Reader, args ...string) (Result, []byte, error) {
+func Process(ctx context.Context, args ...string) (Result, []byte, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	var stdout, stderr bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	begin := time.Now()
 	err := cmd.Run()
 	wall := time.Since(begin)

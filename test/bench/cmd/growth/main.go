@@ -8,7 +8,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -88,18 +87,11 @@ func (c cost) each() float64 { return 1e9 * c.processor / float64(c.tuples) }
 
 // run replays files.
 func (r replay) run(ctx context.Context, files ...string) (bench.Result, error) {
-	args := []string{r.product, "replay", "--rate", "0", "--summary", "json"}
-	for _, addr := range r.collectors {
-		args = append(args, "--collector", "udp://"+addr)
+	var more []string
+	for _, addr := range r.collectors[1:] {
+		more = append(more, "--collector", "udp://"+addr)
 	}
-	result, said, err := bench.Process(ctx, nil, append(args, files...)...)
-	if err != nil {
-		return result, fmt.Errorf("run flow2ipfix: %w", err)
-	}
-	if err := json.Unmarshal(said, &result.Summary); err != nil {
-		return result, fmt.Errorf("decode summary: %w", err)
-	}
-	return result, nil
+	return bench.ProductProgram(r.product, more...).Run(ctx, r.collectors[0], files)
 }
 
 // repeat replays files so many times, by turns with nothing, and returns the medians.
@@ -216,7 +208,7 @@ func blobs(ctx context.Context, o options, r replay, dir string, out io.Writer) 
 	firstFiles := 0
 	for _, nics := range []int{1, 1000, 10_000} {
 		logs := filepath.Join(dir, "blobs")
-		if _, _, err := bench.Process(ctx, nil, r.product, "generate", "--out", logs, "--nics", strconv.Itoa(nics),
+		if _, _, err := bench.Process(ctx, r.product, "generate", "--out", logs, "--nics", strconv.Itoa(nics),
 			"--minutes", strconv.Itoa(records/nics), "--tuples", strconv.Itoa(perRecord), "--start", hour.Format(time.RFC3339)); err != nil {
 			return fmt.Errorf("generate flow logs: %w", err)
 		}

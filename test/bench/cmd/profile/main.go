@@ -68,7 +68,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 			return err
 		}
 		prefix := filepath.Join(o.out, kind)
-		_, said, err := bench.Process(ctx, nil, append([]string{self, "-child", "-runs", strconv.Itoa(o.runs), "-out", prefix}, files...)...)
+		_, said, err := bench.Process(ctx, append([]string{self, "-child", "-runs", strconv.Itoa(o.runs), "-out", prefix}, files...)...)
 		if err != nil {
 			return fmt.Errorf("profile %s: %w", kind, err)
 		}

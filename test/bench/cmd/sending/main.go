@@ -76,7 +76,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	for round := range o.rounds {
 		for turn := range programs {
 			i := (round + turn) % len(programs)
-			r, _, err := bench.Process(ctx, nil, programs[i]...)
+			r, _, err := bench.Process(ctx, programs[i]...)
 			if err != nil {
 				return fmt.Errorf("run %s: %w", programs[i][0], err)
 			}

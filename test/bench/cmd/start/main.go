@@ -56,7 +56,7 @@ func run(ctx context.Context, program *bench.Program, runs int, out io.Writer) (
 	var walls, processors, ready []float64
 	var peaks []int64
 	for i := range runs {
-		r, _, err := bench.Process(ctx, nil, program.Binary, "version")
+		r, _, err := bench.Process(ctx, program.Binary, "version")
 		if err != nil {
 			return fmt.Errorf("run flow2ipfix: %w", err)
 		}
