@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pion/dtls/v3"
+	"golang.org/x/sys/unix"
 )
 
 // listen serves TCP connections until the test ends, and returns where.
@@ -125,7 +127,36 @@ func write(t *testing.T, pair tls.Certificate) (cert, key string) {
 	return cert, key
 }
 
-// freePort returns an address where nothing listens.
+// closedPort returns a loopback address where nothing listens, nor will while the test
+// runs: who only frees a port may find somebody else at it.
+func closedPort(t *testing.T, network string) string {
+	t.Helper()
+	if network == "udp" {
+		// It belongs to a socket that talks to somebody else alone.
+		c, err := net.Dial("udp", "127.0.0.1:9")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c.LocalAddr().String()
+	}
+	// It belongs to a socket that does not listen.
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	bound, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", bound.(*unix.SockaddrInet4).Port)
+}
+
+// freePort returns an address where the program can listen.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -172,12 +203,12 @@ func TestDoctorCollectors(t *testing.T) {
 		says            []string
 	}{
 		{"udp", "udp://" + udp.LocalAddr().String(), "", []string{"udp: ok"}, []string{"nothing refused the templates", "from 127.0.0.1"}},
-		{"udp refused", "udp://" + freePort(t), "", []string{"udp: failed"}, []string{"refused", "nothing listens at that UDP port"}},
+		{"udp refused", "udp://" + closedPort(t, "udp"), "", []string{"udp: failed"}, []string{"refused", "nothing listens at that UDP port"}},
 		{"name", "udp://localhost:" + port(udp.LocalAddr()), "", []string{"name: ok", "udp: ok"}, []string{"localhost is "}},
 		{"no name", "udp://collector.invalid:4739", "", []string{"name: failed", "udp: skipped"}, []string{"collector.invalid", "name server"}},
 		{"local address", "udp://192.0.2.1:4739", ", local_address: 192.0.2.77", []string{"udp: failed"}, []string{"must be an IP address of this machine"}},
 		{"tcp", "tcp://" + listen(t, drain), "", []string{"tcp: ok"}, []string{"connected, from 127.0.0.1"}},
-		{"tcp refused", "tcp://" + freePort(t), "", []string{"tcp: failed"}, []string{"start the collector"}},
+		{"tcp refused", "tcp://" + closedPort(t, "tcp"), "", []string{"tcp: failed"}, []string{"start the collector"}},
 		{"tcp closes", "tcp://" + listen(t, func(net.Conn) {}), "", []string{"tcp: failed"}, []string{"closed the connection: see its log"}},
 		{
 			"tls", "tls://" + serveTLS(good, tls.NoClientCert), trust + " }",
@@ -202,7 +233,7 @@ func TestDoctorCollectors(t *testing.T) {
 			[]string{"does not accept our client certificate", "it has expired"},
 		},
 		{"dtls", "dtls://" + serveDTLS(good), trust + " }", []string{"dtls: ok", "certificate: ok"}, []string{"DTLS 1.2 connected", "by our authority"}},
-		{"dtls refused", "dtls://" + freePort(t), trust + " }", []string{"dtls: failed"}, []string{"refused"}},
+		{"dtls refused", "dtls://" + closedPort(t, "udp"), trust + " }", []string{"dtls: failed"}, []string{"refused"}},
 		{"dtls stranger", "dtls://" + serveDTLS(stranger.sign(t, "flows.example", year)), trust + " }", []string{"dtls: failed", "certificate: ok"}, []string{"the CA file must hold"}},
 		{"dtls expired", "dtls://" + serveDTLS(expired), trust + " }", []string{"dtls: failed", "certificate: failed"}, []string{"not valid today"}},
 		{"dtls silent", "dtls://" + udp.LocalAddr().String(), trust + " }, timeout: 300ms", []string{"dtls: failed"}, []string{"no answer"}},

@@ -180,14 +180,14 @@ func TestSendTestRepeats(t *testing.T) {
 func TestSendTestRefused(t *testing.T) {
 	for _, scheme := range []string{"udp", "tcp"} {
 		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), []string{"send-test", "--collector", scheme + "://" + freePort(t)}, nil, &stdout, &stderr)
+		code := run(t.Context(), []string{"send-test", "--collector", scheme + "://" + closedPort(t, scheme)}, nil, &stdout, &stderr)
 		if code != exitFailure || stdout.Len() > 0 || !strings.Contains(stderr.String(), ": refused\n") || !strings.Contains(stderr.String(), "hint: nothing listens at that") {
 			t.Errorf("%s: ends with %d and says\n%s%s", scheme, code, stdout.String(), stderr.String())
 		}
 	}
 	c := receive(t, "udp")
 	var stdout, stderr bytes.Buffer
-	code := run(t.Context(), []string{"send-test", "--collector", "udp://" + freePort(t), "--collector", c.url}, nil, &stdout, &stderr)
+	code := run(t.Context(), []string{"send-test", "--collector", "udp://" + closedPort(t, "udp"), "--collector", c.url}, nil, &stdout, &stderr)
 	if code != exitFailure || !strings.Contains(stderr.String(), "the other collectors go on") || strings.Count(stdout.String(), "sent ") != 1 || !strings.Contains(stdout.String(), c.url) {
 		t.Errorf("ends with %d and says\n%s%s", code, stdout.String(), stderr.String())
 	}
